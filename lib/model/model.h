@@ -1,0 +1,65 @@
+// A ranking language model: configuration, weights, and the forward pass over stars.
+//
+// Families: Llama (llama3 RoPE scaling included), Qwen2 (q, k, v bias), Qwen3 (q, k norm), Mistral
+// (sliding window); from Hugging Face directories and tars, and from GGUF. Anything else is refused by
+// name. The model is read-only after opening; a forward pass owns its buffers.
+#ifndef BREW_MODEL_MODEL_H
+#define BREW_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "io/modeldir.h"
+#include "kernel/ops.h"
+#include "tensor/star.h"
+
+typedef struct brew_config {
+    char family[32]; // "llama", "qwen2", "qwen3", "mistral"
+    int64_t vocab, width, layers, heads, kv_heads, head_dim, mlp, context;
+    double norm_eps, rope_theta;
+    bool tied, qkv_bias, qk_norm;
+    // llama3 scaling of RoPE frequencies; factor 0: none.
+    double rope_factor, rope_low, rope_high;
+    int64_t rope_original_context;
+    int64_t window;           // sliding window in tokens, 0 none
+    bool *layer_windowed;     // [L] which layers use it
+    float *rope_freq_factors; // [D/2] divisors of inv_freq (GGUF's rope_freqs.weight), or NULL
+    enum brew_dtype dtype;    // as most weights are stored
+} brew_config;
+
+// Reads and checks config.json, or GGUF metadata, without touching weights.
+int brew_config_read(brew_config *config, const brew_modeldir *dir, brew_err *err);
+void brew_config_release(brew_config *config);
+int64_t brew_config_parameters(const brew_config *config); // embedding counted once if tied
+
+typedef struct brew_model brew_model;
+
+// dir must outlive the model (tables view its tensors).
+brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err);
+void brew_model_free(brew_model *model);
+const brew_config *brew_model_config(const brew_model *model);
+// Default precision for a model as stored: F32 weights f32; BF16, F16 and GGUF bf16.
+enum brew_precision brew_model_precision(const brew_config *config, const brew_modeldir *dir);
+
+typedef struct brew_forward_options {
+    int64_t block_rows; // rows of a block at most (whole items, at least one); 0: 2048
+    bool with_lse;      // also the log-sum-exp over the vocabulary
+} brew_forward_options;
+
+typedef struct brew_forward_result {
+    float *label_logits;    // ragged: answer a has splits[a+1]-splits[a], in its label set's order
+    int64_t *logit_splits;  // [A+1]
+    float *lse;             // [A], or NULL
+    size_t label_logits_cap, splits_cap, lse_cap; // private
+} brew_forward_result;
+void brew_forward_result_release(brew_forward_result *result);
+
+// All requests of the batch; every span must fit the context (checked). Bits of an answer's logits
+// depend on its request's query and its own item alone.
+int brew_model_forward(brew_model *model, const brew_star *star, const brew_forward_options *options,
+                       brew_forward_result *result, brew_err *err);
+
+#endif
