@@ -27,7 +27,7 @@ typedef struct brew_intern {
     struct brew_intern_entry {
         const char *ptr; // NUL-terminated copy, owned, valid until release
         size_t len;
-    } *entries; // [count], by number
+    } * entries; // [count], by number
     struct brew_arena_box *arena;
 } brew_intern;
 size_t brew_intern_put(brew_intern *table, const char *ptr, size_t len);

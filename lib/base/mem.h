@@ -29,14 +29,14 @@ char *brew_strdup(const char *text);
 char *brew_strndup(const char *text, size_t len); // copies len bytes, adds NUL
 
 // Makes room for `need` elements in an array that grows by doubling: pass the pointer, its capacity.
-#define BREW_GROW(ptr, need, cap)                                                                  \
-    do {                                                                                           \
-        if ((size_t)(need) > (size_t)(cap)) {                                                      \
-            size_t grown_ = (size_t)(cap) * 2 > (size_t)(need) ? (size_t)(cap) * 2 : (need);       \
-            if (grown_ < 16) grown_ = 16;                                                          \
-            (ptr) = brew_realloc_array((ptr), grown_, sizeof *(ptr));                              \
-            (cap) = grown_;                                                                        \
-        }                                                                                          \
+#define BREW_GROW(ptr, need, cap)                                                        \
+    do {                                                                                 \
+        if ((size_t)(need) > (size_t)(cap)) {                                            \
+            size_t grown_ = (size_t)(cap)*2 > (size_t)(need) ? (size_t)(cap)*2 : (need); \
+            if (grown_ < 16) grown_ = 16;                                                \
+            (ptr) = brew_realloc_array((ptr), grown_, sizeof *(ptr));                    \
+            (cap) = grown_;                                                              \
+        }                                                                                \
     } while (0)
 
 // A slab: one large zeroed block of pages, 64-byte aligned (page-aligned in fact), with huge pages
@@ -55,7 +55,7 @@ typedef struct brew_arena {
 } brew_arena;
 void *brew_arena_alloc(brew_arena *arena, size_t bytes); // 16-byte aligned, uninitialised
 char *brew_arena_strndup(brew_arena *arena, const char *text, size_t len); // adds NUL
-void brew_arena_reset(brew_arena *arena);                // forgets all, keeps the largest block
+void brew_arena_reset(brew_arena *arena); // forgets all, keeps the largest block
 void brew_arena_release(brew_arena *arena);
 
 #endif

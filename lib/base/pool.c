@@ -38,7 +38,8 @@ static inline void relax(void) {
 
 static void take_tasks(brew_pool *pool, int index) {
     size_t task;
-    while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks) pool->fn(pool->arg, task, index);
+    while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks)
+        pool->fn(pool->arg, task, index);
 }
 
 static void *work(void *arg) {

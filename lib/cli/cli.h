@@ -58,13 +58,20 @@ struct brew_opt {
     bool given; // set by brew_cli_start
 };
 
-#define BREW_OPT_FLAG(l, n, v, h) {l, n, BREW_KIND_FLAG, v, NULL, h, 0, 0, NULL, false}
-#define BREW_OPT_INT(l, n, v, lo, hi, a, h) {l, n, BREW_KIND_INT, v, a, h, lo, hi, NULL, false}
-#define BREW_OPT_REAL(l, n, v, lo, hi, a, h) {l, n, BREW_KIND_REAL, v, a, h, lo, hi, NULL, false}
-#define BREW_OPT_STRING(l, n, v, a, h) {l, n, BREW_KIND_STRING, v, a, h, 0, 0, NULL, false}
-#define BREW_OPT_LIST(l, n, v, a, h) {l, n, BREW_KIND_LIST, v, a, h, 0, 0, NULL, false}
-#define BREW_OPT_CHOICE(l, n, v, c, h) {l, n, BREW_KIND_CHOICE, v, c, h, 0, 0, c, false}
-#define BREW_OPT_END {0, NULL, BREW_KIND_END, NULL, NULL, NULL, 0, 0, NULL, false}
+#define BREW_OPT_FLAG(l, n, v, h) \
+    { l, n, BREW_KIND_FLAG, v, NULL, h, 0, 0, NULL, false }
+#define BREW_OPT_INT(l, n, v, lo, hi, a, h) \
+    { l, n, BREW_KIND_INT, v, a, h, lo, hi, NULL, false }
+#define BREW_OPT_REAL(l, n, v, lo, hi, a, h) \
+    { l, n, BREW_KIND_REAL, v, a, h, lo, hi, NULL, false }
+#define BREW_OPT_STRING(l, n, v, a, h) \
+    { l, n, BREW_KIND_STRING, v, a, h, 0, 0, NULL, false }
+#define BREW_OPT_LIST(l, n, v, a, h) \
+    { l, n, BREW_KIND_LIST, v, a, h, 0, 0, NULL, false }
+#define BREW_OPT_CHOICE(l, n, v, c, h) \
+    { l, n, BREW_KIND_CHOICE, v, c, h, 0, 0, c, false }
+#define BREW_OPT_END \
+    { 0, NULL, BREW_KIND_END, NULL, NULL, NULL, 0, 0, NULL, false }
 
 struct brew_cli {
     // Set by the command:

@@ -34,7 +34,7 @@ brew_json *brew_json_load(const char *path, brew_err *err); // a whole file, pat
 void brew_json_free(brew_json *value);                      // NULL is fine
 
 enum brew_json_type brew_json_type(const brew_json *value);
-const char *brew_json_type_name(const brew_json *value); // "a string", "an array", ...
+const char *brew_json_type_name(const brew_json *value);             // "a string", "an array", ...
 bool brew_json_is(const brew_json *value, enum brew_json_type type); // false for NULL
 
 // Objects: the member or NULL; and its members in the order written.
@@ -60,7 +60,8 @@ int brew_json_want_int(const brew_json *object, const char *key, int64_t min, in
                        int64_t *out, brew_err *err);
 int brew_json_want_real(const brew_json *object, const char *key, double *out, brew_err *err);
 int brew_json_want_bool(const brew_json *object, const char *key, bool *out, brew_err *err);
-int brew_json_want_string(const brew_json *object, const char *key, const char **out, brew_err *err);
+int brew_json_want_string(const brew_json *object, const char *key, const char **out,
+                          brew_err *err);
 
 brew_json *brew_json_new_object(void);
 brew_json *brew_json_new_array(void);

@@ -36,10 +36,10 @@ enum { BREW_KEY_TILE = 64 };
 enum brew_precision { BREW_PRECISION_F32, BREW_PRECISION_BF16 };
 
 typedef struct brew_backend brew_backend;
-typedef struct brew_weight brew_weight;   // the right side of a product, packed
-typedef struct brew_table brew_table;     // rows by token id: embedding, head
-typedef struct brew_rope brew_rope;       // cosines and sines by position
-typedef struct brew_kv brew_kv;           // keys and values of one query, all layers
+typedef struct brew_weight brew_weight;       // the right side of a product, packed
+typedef struct brew_table brew_table;         // rows by token id: embedding, head
+typedef struct brew_rope brew_rope;           // cosines and sines by position
+typedef struct brew_kv brew_kv;               // keys and values of one query, all layers
 typedef struct brew_attention brew_attention; // queries, keys and values of one block, one layer
 
 // Left sides of products, in whatever layout the backend likes; producers write it so.
@@ -57,11 +57,11 @@ enum brew_weight_form {
 // One run of rows of a block that attend together: a piece of a request's query, or one whole item.
 typedef struct brew_span {
     int64_t row, rows; // in the block; rows >= 1
-    int64_t pos;       // position of the first row: for a piece of the query its index in the query,
-                       // for an item the query's length
-    brew_kv *query;    // the request's query cache: a query piece appends to it at pos (pos must be
-                       // what it already holds), an item reads its first pos keys
-    bool is_item;      // items have own keys, anchored at their first row, gone after the block
+    int64_t pos;    // position of the first row: for a piece of the query its index in the query,
+                    // for an item the query's length
+    brew_kv *query; // the request's query cache: a query piece appends to it at pos (pos must be
+                    // what it already holds), an item reads its first pos keys
+    bool is_item;   // items have own keys, anchored at their first row, gone after the block
 } brew_span;
 
 typedef struct brew_attention_shape {
@@ -95,24 +95,25 @@ typedef struct brew_ops {
     void (*operand_release)(brew_backend *be, brew_operand *operand);
 
     // x[m] = table[ids[m]]; x [M, C] F32. ids are host memory, checked by the caller.
-    void (*embed)(brew_backend *be, const brew_table *table, const int32_t *ids, int64_t m, float *x);
+    void (*embed)(brew_backend *be, const brew_table *table, const int32_t *ids, int64_t m,
+                  float *x);
     // out = x / sqrt(mean(x^2) + eps) * gain, row by row; x [M, C], gain [C] F32.
-    void (*norm)(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain, double eps,
-                 brew_operand *out);
+    void (*norm)(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                 double eps, brew_operand *out);
     // The same into F32 rows (final norm of the answer rows).
     void (*norm_rows)(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                       double eps, float *out);
     // y = a W^T + bias, or with `add` y = y + (a W^T + bias): the chain is summed from +0 first, the
     // residual is added last. a [M, C], y [M, N] F32 row-major.
-    void (*matmul)(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w, float *y,
-                   bool add);
+    void (*matmul)(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
+                   float *y, bool add);
     // out = silu(a Wgate^T) * (a Wup^T); silu(g) = g / (1 + exp(-g)); out [M, F].
     void (*matmul_swiglu)(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
                           brew_operand *out);
 
     // Attention. A kv holds the keys and values of up to `cap` query tokens for all layers.
-    brew_kv *(*kv_new)(brew_backend *be, const brew_attention_shape *shape, int64_t layers, int64_t cap,
-                       brew_err *err);
+    brew_kv *(*kv_new)(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
+                       int64_t cap, brew_err *err);
     void (*kv_free)(brew_backend *be, brew_kv *kv);
     size_t (*kv_bytes)(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
                        int64_t cap); // for budgets
@@ -124,8 +125,8 @@ typedef struct brew_ops {
     // the row's position, and away into the attention's own store (q; k and v of items) or into the
     // spans' query caches at `layer` (k and v of query pieces). Spans cover rows [0, M) in order.
     void (*heads)(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
-                  int64_t layer, const float *qkv, const float *q_gain, const float *k_gain, double eps,
-                  const brew_rope *rope);
+                  int64_t layer, const float *qkv, const float *q_gain, const float *k_gain,
+                  double eps, const brew_rope *rope);
     // out[row] = softmax(q k^T * scale over visible keys) v, [M, H*D]. Key j is visible to row p if
     // j <= p and (window <= 0 or p - j < window), by position. `wanted` NULL, or one byte per row: rows
     // with 0 may be skipped (their output is undefined).
@@ -143,8 +144,8 @@ typedef struct brew_ops {
     void (*label_logits)(brew_backend *be, const brew_table *table, const float *h, int64_t c,
                          const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
     // lse[r] = log sum over v of exp(h[r] . table[v]), all V in column panels, never stored; h [R, C].
-    void (*head_lse)(brew_backend *be, const brew_table *table, const float *h, int64_t r, int64_t c,
-                     float *lse);
+    void (*head_lse)(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                     int64_t c, float *lse);
 } brew_ops;
 
 struct brew_backend {

@@ -50,16 +50,17 @@ typedef struct brew_forward_options {
 } brew_forward_options;
 
 typedef struct brew_forward_result {
-    float *label_logits;    // ragged: answer a has splits[a+1]-splits[a], in its label set's order
-    int64_t *logit_splits;  // [A+1]
-    float *lse;             // [A], or NULL
+    float *label_logits;   // ragged: answer a has splits[a+1]-splits[a], in its label set's order
+    int64_t *logit_splits; // [A+1]
+    float *lse;            // [A], or NULL
     size_t label_logits_cap, splits_cap, lse_cap; // private
 } brew_forward_result;
 void brew_forward_result_release(brew_forward_result *result);
 
 // All requests of the batch; every span must fit the context (checked). Bits of an answer's logits
 // depend on its request's query and its own item alone.
-int brew_model_forward(brew_model *model, const brew_star *star, const brew_forward_options *options,
-                       brew_forward_result *result, brew_err *err);
+int brew_model_forward(brew_model *model, const brew_star *star,
+                       const brew_forward_options *options, brew_forward_result *result,
+                       brew_err *err);
 
 #endif

@@ -23,10 +23,10 @@
 typedef struct brew_star {
     // T tokens, S segments, R requests, A answers, G label sets
     size_t n_ids, n_segments, n_requests, n_answers, n_sets;
-    int32_t *ids;           // [T]
-    int64_t *segments;      // [S+1] row splits over ids; a query may be empty, an item may not
-    int64_t *requests;      // [R+1] row splits over segments; a request's first segment is its query
-    int64_t *answers;       // [A] row (index into ids); inside a request: items in order, then history
+    int32_t *ids;      // [T]
+    int64_t *segments; // [S+1] row splits over ids; a query may be empty, an item may not
+    int64_t *requests; // [R+1] row splits over segments; a request's first segment is its query
+    int64_t *answers;  // [A] row (index into ids); inside a request: items in order, then history
     int64_t *answer_splits; // [R+1] over answers
     int32_t *answer_set;    // [A] label set
     int32_t *targets;       // [A] index into the answer's label set, -1 unknown
@@ -44,7 +44,7 @@ void brew_star_reset(brew_star *star); // empties, keeps memory
 // Building, in this order: request, then its query's tokens, then each item, then its answers.
 void brew_star_add_request(brew_star *star); // opens a request with an empty query
 void brew_star_add_ids(brew_star *star, const int32_t *ids, size_t n); // to the last segment
-void brew_star_add_item(brew_star *star);                             // opens the next item
+void brew_star_add_item(brew_star *star);                              // opens the next item
 // The number of this label set, equal sets shared. n >= 1.
 int32_t brew_star_add_set(brew_star *star, const int32_t *label_ids, size_t n);
 void brew_star_add_answer(brew_star *star, int64_t row, int32_t set, int32_t target, float weight,

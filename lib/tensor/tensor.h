@@ -45,7 +45,8 @@ typedef struct brew_tensor {
 
 int64_t brew_tensor_row_len(const brew_tensor *tensor); // last dimension; 1 for a scalar
 int64_t brew_tensor_n_rows(const brew_tensor *tensor);  // product of the others
-bool brew_tensor_bytes(const brew_tensor *tensor, size_t *bytes); // false on overflow or a split block
+bool brew_tensor_bytes(const brew_tensor *tensor,
+                       size_t *bytes); // false on overflow or a split block
 // Rows [row, row+n) as F32, exactly (every type's values are representable) -> out[n, row_len].
 // Integers are not read this way.
 void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *out);

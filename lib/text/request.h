@@ -58,11 +58,11 @@ void brew_request_release(brew_request *request);
 enum brew_fit { BREW_FIT_REJECT, BREW_FIT_OLDEST };
 
 typedef struct brew_encode_options {
-    bool bos;                // the query gets BOS when the tokenizer's template adds one
-    bool specials;           // special tokens written in data are special
-    int64_t max_query;       // tokens, 0: no limit
-    int64_t max_span;        // query + longest item, 0: no limit (the model's context)
-    enum brew_fit fit;       // what to do beyond: reject the record, or drop oldest history lines
+    bool bos;          // the query gets BOS when the tokenizer's template adds one
+    bool specials;     // special tokens written in data are special
+    int64_t max_query; // tokens, 0: no limit
+    int64_t max_span;  // query + longest item, 0: no limit (the model's context)
+    enum brew_fit fit; // what to do beyond: reject the record, or drop oldest history lines
 } brew_encode_options;
 
 typedef struct brew_encode_counts {

@@ -41,8 +41,8 @@ void brew_ids_release(brew_ids *ids);
 
 enum brew_tok_flags {
     BREW_TOK_SPECIALS = 1, // special tokens written in the text are special; otherwise plain text
-    BREW_TOK_START = 2,    // a text's beginning: the prepended space of the tokenizer, if it has one;
-                           // without it the text is encoded as a continuation
+    BREW_TOK_START = 2, // a text's beginning: the prepended space of the tokenizer, if it has one;
+                        // without it the text is encoded as a continuation
 };
 // Appends the ids of a text. With BREW_TOK_SPECIALS|BREW_TOK_START: exactly what tokenizers'
 // encode(text, add_special_tokens=False) gives. The text must be UTF-8 (else BREW_DATA).
@@ -53,11 +53,11 @@ int brew_tokenizer_encode(const brew_tokenizer *tok, brew_tok_scratch *scratch, 
 int brew_tokenizer_decode(const brew_tokenizer *tok, const int32_t *ids, size_t n, brew_buf *out,
                           brew_err *err);
 
-int32_t brew_tokenizer_bos(const brew_tokenizer *tok); // -1 unless its own template adds one
+int32_t brew_tokenizer_bos(const brew_tokenizer *tok);  // -1 unless its own template adds one
 size_t brew_tokenizer_vocab(const brew_tokenizer *tok); // largest id + 1
 // The raw vocabulary entry of an id (as written in tokenizer.json), or NULL.
 const char *brew_tokenizer_entry(const brew_tokenizer *tok, int32_t id, size_t *len);
-const char *brew_tokenizer_digest(const brew_tokenizer *tok); // SHA-256 hex of what decides ids
+const char *brew_tokenizer_digest(const brew_tokenizer *tok);   // SHA-256 hex of what decides ids
 const char *brew_tokenizer_describe(const brew_tokenizer *tok); // one line, for brew-inspect
 
 #endif
