@@ -7,6 +7,7 @@
 #
 # Targets: all check check-slow check-san lint demo bench fuzz install uninstall dist clean deps
 
+VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -16,13 +17,12 @@ WERROR ?= 1
 AR ?= ar
 
 MACHINE := $(shell $(CC) -dumpmachine)
-PKG := $(if $(filter x86_64%,$(MACHINE)),pkg-config,$(firstword $(MACHINE) )-pkg-config)
 LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lutf8proc -lnettle
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wno-missing-field-initializers $(if $(filter 1,$(WERROR)),-Werror)
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib $(WARN) $(CFLAGS)
 ifeq ($(SAN),1)
-BUILD := $(BUILD)/san
+override BUILD := $(BUILD)/san
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 LDLIBS := $(LIBS_REQUIRED) -lm
@@ -49,7 +49,15 @@ Q := $(if $(V),,@)
 
 all: $(COMMANDS)
 
-$(BUILD)/%.o: %.c
+# The build only says what is missing; check and demo, which README names to newcomers, install it.
+DEPS := build
+check check-slow check-san demo deps: INSTALL_DEPS := --install
+$(BUILD)/.deps: scripts/deps
+	@mkdir -p $(@D)
+	$(Q)CC="$(CC)" scripts/deps $(INSTALL_DEPS) $(DEPS)
+	@touch $@
+
+$(BUILD)/%.o: %.c | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -67,11 +75,77 @@ tests: $(UNIT_TESTS) $(COMMANDS)
 
 # make check T="lib/io/json_test cmd/brew-eval.t" runs some of the tests.
 check: tests
+	$(Q)scripts/deps --install tools
 	$(Q)BUILD=$(abspath $(BUILD)) scripts/runtests $(T)
+
+# Long sweeps, the suite at every kernel level of this machine, and on aarch64 under qemu.
+check-slow: tests
+	$(Q)scripts/deps --install tools
+	$(Q)BUILD=$(abspath $(BUILD)) BREW_SLOW=1 scripts/runtests $(T)
+	$(Q)BUILD=$(abspath $(BUILD)) scripts/check-levels
+	$(Q)scripts/check-arm
+
+check-san:
+	$(Q)$(MAKE) --no-print-directory SAN=1 BUILD=$(BUILD) check
+
+# MODEL=PATH shows another model; the default is fetched once into the cache.
+MODEL ?=
+demo: all
+	$(Q)scripts/deps --install demo
+	$(Q)BUILD=$(abspath $(BUILD)) scripts/demo $(MODEL)
+
+deps:
+	$(Q)CC="$(CC)" scripts/deps --install build tools lint cross demo
+
+lint: all
+	$(Q)scripts/lint $(abspath $(BUILD))/bin
+
+bench: all
+	$(Q)BUILD=$(abspath $(BUILD)) scripts/bench/run
+
+print-config:
+	@echo "CC       $(CC) ($(MACHINE))"
+	@echo "CFLAGS   $(ALL_CFLAGS)"
+	@echo "LDLIBS   $(LDLIBS)"
+	@echo "BUILD    $(BUILD)"
+	@echo "PREFIX   $(PREFIX)"
+
+MAN_PAGES := $(wildcard man/*.[1-9])
+COMPLETIONS := $(notdir $(COMMANDS))
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(COMMANDS) $(DESTDIR)$(PREFIX)/bin
+	for page in $(MAN_PAGES); do \
+	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit 1; done
+	for name in $(COMPLETIONS); do \
+	    $(BUILD)/bin/$$name --completion \
+	        >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$name || exit 1; done
+
+uninstall:
+	for name in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/bin/$$name \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$name; done
+	for page in $(MAN_PAGES); do \
+	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+# Fuzz one parser: make fuzz FUZZ=lib/io/gguf_fuzz.c (clang's libFuzzer, one minute).
+FUZZ ?= $(wildcard lib/*/*_fuzz.c)
+fuzz:
+	@mkdir -p $(BUILD)/fuzz
+	$(Q)for f in $(FUZZ); do n=$$(basename $$f .c); mkdir -p $(BUILD)/fuzz/$$n.corpus; \
+	    clang -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib \
+	        -fsanitize=fuzzer,address,undefined $$f $(filter-out lib/kernel/%,$(LIB_SOURCES)) $(LDLIBS) \
+	        -o $(BUILD)/fuzz/$$n && \
+	    $(BUILD)/fuzz/$$n -max_total_time=60 $(BUILD)/fuzz/$$n.corpus || exit 1; done
+
+dist:
+	git archive --prefix=brew-$(VERSION)/ -o $(BUILD)/brew-$(VERSION).tar.gz HEAD
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all tests check clean
+.PHONY: all tests check check-slow check-san demo deps lint bench print-config install uninstall fuzz \
+        dist clean
 .SECONDARY:
 -include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d)
