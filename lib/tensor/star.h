@@ -36,6 +36,8 @@ typedef struct brew_star {
     int64_t *label_splits;  // [G+1] over label_ids
     brew_buf meta;          // R lines of JSON: each record without its texts, newline-terminated
     size_t ids_cap, segments_cap, requests_cap, answers_cap, label_ids_cap, sets_cap; // private
+    int32_t *set_slots; // private: a hash table of the sets, so that equal ones are found
+    size_t set_slots_cap, sets_indexed;
 } brew_star;
 
 void brew_star_release(brew_star *star);
@@ -50,13 +52,18 @@ int32_t brew_star_add_set(brew_star *star, const int32_t *label_ids, size_t n);
 void brew_star_add_answer(brew_star *star, int64_t row, int32_t set, int32_t target, float weight,
                           float offset);
 void brew_star_add_meta(brew_star *star, const char *json, size_t len); // one line, without newline
+// Request r's line of meta, without its newline; NULL if there is none. Found by counting lines.
+const char *brew_star_meta(const brew_star *star, size_t r, size_t *len);
 // Takes back everything of the last request (a record that turned out bad half way).
 void brew_star_drop_request(brew_star *star);
 // Appends request r of another batch.
 void brew_star_append(brew_star *star, const brew_star *from, size_t r);
 
 // Everything a reader must check before use: splits ascending and closed, ids in [0, vocab) (vocab 0:
-// only non-negative), answers inside their request, items non-empty, sets and targets in range.
+// only non-negative), items non-empty, label sets non-empty; of each request's answers the first are
+// its items' last rows, one for each in order, and the rest are ascending rows of its query; sets and
+// targets in range, weights finite and not negative, offsets finite; one line of meta per request.
+// The arrays must be as long as the counts say (label_ids: as label_splits says).
 int brew_star_check(const brew_star *star, size_t vocab, brew_err *err);
 
 static inline int64_t brew_star_query_len(const brew_star *star, size_t r) {
