@@ -1,0 +1,50 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "kernel/host.h"
+
+// What this machine can run, best first. A name listed here is a level that open accepts.
+const char *const *brew_backend_levels(void) {
+    static const char *const levels[] = {"ref", NULL};
+    return levels;
+}
+
+static const char *choose_level(const char *level, brew_err *err) {
+    const char *const *levels = brew_backend_levels();
+    if (!level) return levels[0];
+    brew_buf names = {0};
+    for (size_t i = 0; levels[i]; i++) {
+        if (!strcmp(levels[i], level)) {
+            brew_buf_release(&names);
+            return levels[i];
+        }
+        brew_buf_addf(&names, "%s%s", i ? ", " : "", levels[i]);
+    }
+    brew_fail(err, BREW_USAGE, "no kernel level '%s' on this machine; there are %s", level,
+              names.ptr);
+    brew_buf_release(&names);
+    return NULL;
+}
+
+brew_backend *brew_backend_open(const char *level, enum brew_precision precision, brew_pool *pool,
+                                brew_err *err) {
+    level = choose_level(level, err);
+    if (!level) return NULL;
+    brew_backend *be = brew_calloc(1, sizeof *be);
+    be->level = level;
+    be->precision = precision;
+    be->pool = pool;
+    if (brew_ref_open(be, err) < 0) {
+        free(be);
+        return NULL;
+    }
+    return be;
+}
+
+void brew_backend_close(brew_backend *be) {
+    if (!be) return;
+    brew_ref_close(be);
+    free(be);
+}

@@ -1,0 +1,43 @@
+#include "kernel/ref/ref.h"
+
+static const brew_ops ops = {
+    .name = "ref",
+    .alloc = brew_host_alloc,
+    .free = brew_host_free,
+    .upload = brew_host_upload,
+    .download = brew_host_download,
+    .weight_new = brew_ref_weight_new,
+    .weight_free = brew_ref_weight_free,
+    .table_new = brew_host_table_new,
+    .table_free = brew_host_table_free,
+    .rope_new = brew_host_rope_new,
+    .rope_free = brew_host_rope_free,
+    .operand_init = brew_ref_operand_init,
+    .operand_release = brew_ref_operand_release,
+    .embed = brew_host_embed,
+    .norm = brew_ref_norm,
+    .norm_rows = brew_ref_norm_rows,
+    .matmul = brew_ref_matmul,
+    .matmul_swiglu = brew_ref_matmul_swiglu,
+    .kv_new = brew_ref_kv_new,
+    .kv_free = brew_ref_kv_free,
+    .kv_bytes = brew_ref_kv_bytes,
+    .attention_new = brew_ref_attention_new,
+    .attention_free = brew_ref_attention_free,
+    .heads = brew_ref_heads,
+    .attend = brew_ref_attend,
+    .gather = brew_host_gather,
+    .gather_operand = brew_ref_gather_operand,
+    .label_logits = brew_ref_label_logits,
+    .head_lse = brew_ref_head_lse,
+};
+
+int brew_ref_open(brew_backend *be, brew_err *err) {
+    (void)err;
+    be->ops = &ops;
+    return 0;
+}
+
+void brew_ref_close(brew_backend *be) {
+    (void)be;
+}

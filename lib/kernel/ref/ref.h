@@ -1,0 +1,76 @@
+// The reference backend: plain loops over row-major F32, every sum in double. It is what the fast
+// kernels are compared with, so it stays obvious; the pool is used only to hand out whole rows.
+//
+// An operand is rows of F32 (already rounded to bf16 where the precision says so); so is a weight.
+#ifndef BREW_KERNEL_REF_REF_H
+#define BREW_KERNEL_REF_REF_H
+
+#include "kernel/host.h"
+
+struct brew_weight {
+    int64_t n, c;
+    float *w;    // [N, C], the parts one after another
+    float *bias; // [N] or NULL
+};
+
+struct brew_kv {
+    brew_attention_shape shape;
+    int64_t cap;
+    float *k, *v; // [L, cap, K*D]
+};
+
+struct brew_attention {
+    brew_attention_shape shape;
+    float *q;     // [rows, H*D]
+    float *k, *v; // [rows, K*D], of items
+};
+
+// The value as an operand of a product holds it.
+static inline float brew_ref_round(const brew_backend *be, double value) {
+    float rounded = (float)value;
+    return be->precision == BREW_PRECISION_BF16 ? brew_f32_from_bf16(brew_bf16_from_f32(rounded))
+                                                : rounded;
+}
+
+// product.c
+brew_weight *brew_ref_weight_new(brew_backend *be, const brew_tensor *const *parts,
+                                 const brew_tensor *const *biases, size_t n_parts,
+                                 enum brew_weight_form form, brew_err *err);
+void brew_ref_weight_free(brew_backend *be, brew_weight *weight);
+int brew_ref_operand_init(brew_backend *be, brew_operand *operand, int64_t rows, int64_t width,
+                          brew_err *err);
+void brew_ref_operand_release(brew_backend *be, brew_operand *operand);
+void brew_ref_norm(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                   double eps, brew_operand *out);
+void brew_ref_norm_rows(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                        double eps, float *out);
+void brew_ref_matmul(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
+                     float *y, bool add);
+void brew_ref_matmul_swiglu(brew_backend *be, const brew_operand *a, int64_t m,
+                            const brew_weight *w, brew_operand *out);
+void brew_ref_gather_operand(brew_backend *be, const brew_operand *a, const int64_t *rows,
+                             int64_t n, brew_operand *out);
+
+// attention.c
+brew_kv *brew_ref_kv_new(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
+                         int64_t cap, brew_err *err);
+void brew_ref_kv_free(brew_backend *be, brew_kv *kv);
+size_t brew_ref_kv_bytes(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
+                         int64_t cap);
+brew_attention *brew_ref_attention_new(brew_backend *be, const brew_attention_shape *shape,
+                                       int64_t rows_cap, int64_t spans_cap, brew_err *err);
+void brew_ref_attention_free(brew_backend *be, brew_attention *at);
+void brew_ref_heads(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
+                    int64_t layer, const float *qkv, const float *q_gain, const float *k_gain,
+                    double eps, const brew_rope *rope);
+void brew_ref_attend(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
+                     int64_t layer, double scale, int64_t window, const uint8_t *wanted,
+                     brew_operand *out);
+
+// head.c
+void brew_ref_label_logits(brew_backend *be, const brew_table *table, const float *h, int64_t c,
+                           const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
+void brew_ref_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                       int64_t c, float *lse);
+
+#endif
