@@ -32,6 +32,9 @@ ssize_t brew_in_peek(brew_in *in, const char **bytes, size_t len, brew_err *err)
 // Errors: no newline behind the last line (BREW_DATA: the input was cut short), a line of more than
 // max_bytes, a NUL byte. A carriage return before the newline is left in place.
 int brew_in_line(brew_in *in, const char **line, size_t *len, size_t max_bytes, brew_err *err);
+// After an error: true if reading cannot go on (a read error, a damaged or cut input); false if only this
+// line was bad (too long, or with a NUL) and the next call gives the next one.
+bool brew_in_failed(const brew_in *in);
 uint64_t brew_in_line_number(const brew_in *in); // of the last line returned, from 1
 uint64_t brew_in_offset(const brew_in *in);      // decoded bytes taken so far
 

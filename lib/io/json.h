@@ -54,8 +54,9 @@ int64_t brew_json_int(const brew_json *value);
 double brew_json_real(const brew_json *value); // of an int or a real
 bool brew_json_bool(const brew_json *value);
 
-// Typed members of an object: absent members leave *out alone and return 0; a present one of the wrong
-// type or out of [min, max] is an error that names the key; returns 1 when set.
+// Typed members of an object: absent members, and null, leave *out alone and return 0; a present one of
+// the wrong type or out of [min, max] is an error that names the key; returns 1 when set. A string with
+// a NUL character in it is refused; a real may be written as an integer.
 int brew_json_want_int(const brew_json *object, const char *key, int64_t min, int64_t max,
                        int64_t *out, brew_err *err);
 int brew_json_want_real(const brew_json *object, const char *key, double *out, brew_err *err);
@@ -65,7 +66,8 @@ int brew_json_want_string(const brew_json *object, const char *key, const char *
 
 brew_json *brew_json_new_object(void);
 brew_json *brew_json_new_array(void);
-brew_json *brew_json_new_string(const char *text, size_t len);
+brew_json *brew_json_new_string(const char *text,
+                                size_t len); // not UTF-8: U+FFFD for what is not ASCII
 brew_json *brew_json_new_int(int64_t value);
 brew_json *brew_json_new_real(double value); // not finite: null
 brew_json *brew_json_new_bool(bool value);

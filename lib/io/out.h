@@ -2,7 +2,8 @@
 //
 // A path is published whole or not at all: bytes go to a temporary file beside it, which commit
 // flushes, fsyncs and renames. "-" or NULL is standard output. Binary output to a terminal is refused.
-// A path that exists and is not a regular file (/dev/full, a FIFO) is written directly.
+// A path that exists and is not a regular file (/dev/full, a FIFO) is written directly, /dev/stdout and
+// /dev/fd/N through the open descriptor. SIGPIPE keeps its default action, which kills quietly.
 //
 // Two ways to close: brew_out_commit, which can fail and is checked; brew_out_abandon, which cannot and
 // leaves nothing behind. Write errors are sticky and reported at the latest by commit.
@@ -27,11 +28,13 @@ uint64_t brew_out_bytes(const brew_out *out);
 int brew_out_commit(brew_out *out, brew_err *err); // frees out, also on failure
 void brew_out_abandon(brew_out *out);              // frees out; NULL is fine
 
-// Abandons every open output: for a signal's way out or a fatal error. Only unlinks temporary files.
+// Removes the temporary files and directories of every open output, and frees nothing: for a fatal error
+// or a signal's way out (it is safe in a handler). Outputs are opened and closed by one thread.
 void brew_out_abandon_all(void);
 
 // Publishing a directory (a model): files are written into a fresh temporary directory beside PATH,
-// which commit syncs and renames to PATH. PATH must not exist, or be an empty directory.
+// which commit syncs and renames to PATH. PATH must not exist, or be an empty directory. Commit and
+// abandon free dir; NULL is fine for abandon.
 typedef struct brew_outdir brew_outdir;
 brew_outdir *brew_outdir_open(const char *path, brew_err *err);
 const char *brew_outdir_path(const brew_outdir *dir); // of the temporary directory

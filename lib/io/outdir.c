@@ -1,0 +1,116 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/out.h"
+#include "io/temporary.h"
+
+struct brew_outdir {
+    char *target; // without slashes at the end
+    struct brew_temporary temp;
+};
+
+// Whether nothing, or an empty directory, stands at path.
+static int check_vacant(const char *path, brew_err *err) {
+    struct stat st;
+    if (lstat(path, &st)) {
+        if (errno == ENOENT) return 0;
+        return brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot create", path);
+    }
+    if (!S_ISDIR(st.st_mode))
+        return brew_fail(err, BREW_CANTCREATE, "%s: exists and is no directory", path);
+    DIR *dir = opendir(path);
+    if (!dir) return brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot look into it", path);
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(dir));)
+        empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+    closedir(dir);
+    if (!empty) return brew_fail(err, BREW_CANTCREATE, "%s: exists and is not empty", path);
+    return 0;
+}
+
+brew_outdir *brew_outdir_open(const char *path, brew_err *err) {
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') len--;
+    if (!len) {
+        brew_fail(err, BREW_CANTCREATE, "the name of an output directory is empty");
+        return NULL;
+    }
+    brew_outdir *dir = brew_calloc(1, sizeof *dir);
+    dir->target = brew_strndup(path, len);
+    if (check_vacant(dir->target, err)) {
+        brew_outdir_abandon(dir);
+        return NULL;
+    }
+    if (brew_temporary_dir(&dir->temp, dir->target)) {
+        brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot create", dir->target);
+        brew_outdir_abandon(dir);
+        return NULL;
+    }
+    return dir;
+}
+
+const char *brew_outdir_path(const brew_outdir *dir) {
+    return dir->temp.path;
+}
+
+// Syncs every file and directory below fd, then fd itself; closes fd. -1 with errno.
+static int sync_tree(int fd) {
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -1;
+    }
+    int status = 0;
+    for (struct dirent *entry; !status && (entry = readdir(dir));) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        int inner = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        if (inner < 0 || fstat(inner, &st)) {
+            status = inner < 0 && errno == ELOOP ? 0 : -1; // a symbolic link has nothing to sync
+        } else if (S_ISDIR(st.st_mode)) {
+            status = sync_tree(inner);
+            inner = -1;
+        } else {
+            status = fsync(inner);
+        }
+        if (inner >= 0) close(inner);
+    }
+    if (!status) status = fsync(dirfd(dir));
+    int saved = errno;
+    closedir(dir);
+    errno = saved;
+    return status;
+}
+
+int brew_outdir_commit(brew_outdir *dir, brew_err *err) {
+    int fd = open(dir->temp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int status = 0;
+    if (fd < 0 || sync_tree(fd))
+        status = brew_fail_errno(err, BREW_IO, "%s: cannot sync", dir->target);
+    else if (rename(dir->temp.path, dir->target))
+        status = brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot rename to it", dir->target);
+    else {
+        brew_temporary_drop(&dir->temp);
+        if (brew_sync_parent(dir->target))
+            status = brew_fail_errno(err, BREW_IO, "%s: cannot sync its directory", dir->target);
+    }
+    brew_outdir_abandon(dir);
+    return status;
+}
+
+void brew_outdir_abandon(brew_outdir *dir) {
+    if (!dir) return;
+    if (dir->temp.path) {
+        brew_remove_tree(dir->temp.path);
+        brew_temporary_drop(&dir->temp);
+    }
+    free(dir->target);
+    free(dir);
+}
