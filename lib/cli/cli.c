@@ -66,6 +66,8 @@ char **brew_cli_start(struct brew_cli *cli, int argc, char **argv) {
         brew_cli_usage(cli, "too many arguments: %d given, %d taken", n_files, cli->max_args);
     if (cli->device && strcmp(cli->device, "cpu"))
         brew_cli_usage(cli, "--device %s: this build has only cpu", cli->device);
+    const char *kernel = getenv("BREW_KERNEL");
+    if (cli->uses_kernels && !cli->kernel && kernel && *kernel) cli->kernel = kernel;
     catch_signals();
     cli->summary = brew_json_new_object();
     if (cli->rejects_path) {
