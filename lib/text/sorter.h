@@ -1,0 +1,32 @@
+// Sorting byte strings that may not fit in memory.
+//
+// Strings are added, then come back in the order of memcmp (a string before its extensions). What
+// exceeds the limit is sorted and written in runs to one file in $TMPDIR (or /tmp) that has no name and
+// vanishes with the process; the runs are merged on the way back. The result does not depend on the
+// limit, nor on the order of adding. Equal strings all come.
+//
+//     new, add ..., finish, next ... until 0, free.        Not shared between threads.
+//
+//     one slab:  | len, bytes | len, bytes | ->    free    <- | entry | entry |
+#ifndef BREW_TEXT_SORTER_H
+#define BREW_TEXT_SORTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct brew_sorter brew_sorter;
+
+enum { BREW_SORTER_MIN = 1 << 16 }; // bytes; a smaller limit is taken as this
+
+brew_sorter *brew_sorter_new(size_t memory_bytes, brew_err *err);
+void brew_sorter_free(brew_sorter *sorter); // NULL is fine
+// Fails when a string is longer than a quarter of the memory, or the file cannot be written.
+int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err *err);
+int brew_sorter_finish(brew_sorter *sorter, brew_err *err);
+// The next string, valid until the next call: 1, 0 at the end, -1 on error.
+int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err);
+size_t brew_sorter_runs(const brew_sorter *sorter); // written; 0: all was in memory
+
+#endif
