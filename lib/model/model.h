@@ -21,6 +21,7 @@ typedef struct brew_config {
     int64_t vocab, width, layers, heads, kv_heads, head_dim, mlp, context;
     double norm_eps, rope_theta;
     bool tied, qkv_bias, qk_norm;
+    bool out_bias; // attention_bias: the output projection has one, too
     // llama3 scaling of RoPE frequencies; factor 0: none.
     double rope_factor, rope_low, rope_high;
     int64_t rope_original_context;

@@ -1,0 +1,283 @@
+// The forward pass: blocks outside, layers inside.
+//
+// A block's rows go through all layers before the next block starts, so memory is that of one block
+// plus the query caches of the requests in it. In the last layer every row still gives its keys and
+// values (later rows may read them), but attention, output projection and MLP run for the rows that are
+// read only, and not at all in a block without any.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/blocks.h"
+#include "model/weights.h"
+
+enum { DEFAULT_BLOCK_ROWS = 2048 };
+static const size_t KV_BUDGET = (size_t)256
+                                << 20; // bytes of query caches in a block, beyond the first
+
+typedef struct pass {
+    brew_model *model;
+    brew_backend *be;
+    const brew_ops *ops;
+    const brew_star *star;
+    brew_blocks blocks;
+    brew_attention_shape shape;
+    struct cache {
+        brew_kv *kv;
+        size_t request;
+    } * caches; // of the requests in the block
+    size_t n_caches, caches_cap;
+    brew_kv *empty; // for requests without a query
+    bool with_lse;
+    brew_forward_result *result;
+} pass;
+
+void brew_forward_result_release(brew_forward_result *result) {
+    free(result->label_logits);
+    free(result->logit_splits);
+    free(result->lse);
+    *result = (brew_forward_result){0};
+}
+
+static int64_t set_size(const brew_star *star, size_t answer) {
+    int32_t set = star->answer_set[answer];
+    return star->label_splits[set + 1] - star->label_splits[set];
+}
+
+static size_t cache_bytes(void *arg, int64_t query_len) {
+    pass *p = arg;
+    if (query_len == 0) return 0;
+    return p->ops->kv_bytes(p->be, &p->shape, p->model->config.layers, query_len);
+}
+
+static int check(const brew_model *model, const brew_star *star, brew_err *err) {
+    if (brew_star_check(star, (size_t)model->config.vocab, err) < 0) return -1;
+    for (size_t r = 0; r < star->n_requests; r++)
+        if (brew_star_span(star, r) > model->config.context)
+            return brew_fail(err, BREW_DATA,
+                             "request %zu spans %lld tokens (query and longest item), the model's "
+                             "context is %lld",
+                             r, (long long)brew_star_span(star, r),
+                             (long long)model->config.context);
+    return 0;
+}
+
+static void result_init(const pass *p) {
+    const brew_star *star = p->star;
+    brew_forward_result *result = p->result;
+    BREW_GROW(result->logit_splits, star->n_answers + 1, result->splits_cap);
+    int64_t total = 0;
+    for (size_t a = 0; a < star->n_answers; a++) {
+        result->logit_splits[a] = total;
+        total += set_size(star, a);
+    }
+    result->logit_splits[star->n_answers] = total;
+    BREW_GROW(result->label_logits, (size_t)total + 1, result->label_logits_cap);
+    if (p->with_lse) BREW_GROW(result->lse, star->n_answers + 1, result->lse_cap);
+}
+
+// Frees the caches of finished requests, all of them if `all`.
+static void drop_caches(pass *p, bool all) {
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n_caches; i++)
+        if (!all && p->caches[i].request == p->blocks.request)
+            p->caches[kept++] = p->caches[i];
+        else
+            p->ops->kv_free(p->be, p->caches[i].kv);
+    p->n_caches = kept;
+}
+
+// Gives every span its request's query cache, made when the request first appears.
+static int set_caches(pass *p, brew_err *err) {
+    brew_blocks *b = &p->blocks;
+    for (size_t i = 0; i < b->n_spans; i++) {
+        size_t r = b->span_requests[i];
+        int64_t len = b->need[p->star->requests[r]];
+        brew_kv **kv = &p->empty;
+        if (len > 0) {
+            if (!p->n_caches || p->caches[p->n_caches - 1].request != r) {
+                BREW_GROW(p->caches, p->n_caches + 1, p->caches_cap);
+                p->caches[p->n_caches++] = (struct cache){NULL, r};
+            }
+            kv = &p->caches[p->n_caches - 1].kv;
+        }
+        if (!*kv)
+            *kv = p->ops->kv_new(p->be, &p->shape, p->model->config.layers, len > 0 ? len : 1, err);
+        if (!*kv) {
+            p->n_caches -= len > 0;
+            return -1;
+        }
+        b->spans[i].query = *kv;
+    }
+    return 0;
+}
+
+// The block's ids, and which of its rows are read; returns how many.
+static int64_t fill_rows(pass *p) {
+    const brew_blocks *b = &p->blocks;
+    brew_workspace *ws = &p->model->workspace;
+    const brew_reading *reading = b->readings + b->first_reading, *end = reading + b->n_readings;
+    int64_t n_read = 0;
+    memset(ws->wanted, 0, (size_t)b->n_rows);
+    for (size_t i = 0; i < b->n_spans; i++) {
+        const brew_span *span = &b->spans[i];
+        memcpy(ws->ids + span->row, p->star->ids + b->span_starts[i],
+               (size_t)span->rows * sizeof *ws->ids);
+        for (; reading < end && reading->row < b->span_starts[i] + span->rows; reading++) {
+            int64_t row = span->row + reading->row - b->span_starts[i];
+            if (!ws->wanted[row]) ws->row_list[n_read++] = row;
+            ws->wanted[row] = 1;
+        }
+    }
+    return n_read;
+}
+
+static void run_mlp(pass *p, const brew_layer *layer, float *x, int64_t m) {
+    const brew_config *c = &p->model->config;
+    brew_workspace *ws = &p->model->workspace;
+    p->ops->norm(p->be, x, m, c->width, layer->mlp_gain, c->norm_eps, &ws->normed);
+    p->ops->matmul_swiglu(p->be, &ws->normed, m, layer->gate_up, &ws->mlp);
+    p->ops->matmul(p->be, &ws->mlp, m, layer->down, x, true);
+}
+
+// All layers. Leaves the final residual stream of the rows read in ws->picked.
+static void run_layers(pass *p, int64_t n_read) {
+    const brew_config *c = &p->model->config;
+    const brew_blocks *b = &p->blocks;
+    const brew_ops *ops = p->ops;
+    brew_workspace *ws = &p->model->workspace;
+    double scale = 1 / sqrt((double)c->head_dim);
+    ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
+    for (int64_t l = 0; l < c->layers; l++) {
+        const brew_layer *layer = &p->model->layers[l];
+        bool last = l == c->layers - 1;
+        int64_t window = c->layer_windowed[l] ? c->window : 0;
+        ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
+        ops->matmul(p->be, &ws->normed, b->n_rows, layer->qkv, ws->qkv, false);
+        ops->heads(p->be, ws->attention, b->spans, b->n_spans, l, ws->qkv, layer->q_gain,
+                   layer->k_gain, c->norm_eps, p->model->rope);
+        if (last && !n_read) return;
+        ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
+                    last ? ws->wanted : NULL, &ws->attended);
+        if (!last) {
+            ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
+            run_mlp(p, layer, ws->x, b->n_rows);
+        } else {
+            ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
+            ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
+            ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
+            run_mlp(p, layer, ws->picked, n_read);
+        }
+    }
+}
+
+// Final norm, label logits and log-sum-exp of the rows read, away into the result.
+static int run_head(pass *p, int64_t n_read, brew_err *err) {
+    const brew_config *c = &p->model->config;
+    const brew_star *star = p->star;
+    const brew_blocks *b = &p->blocks;
+    brew_workspace *ws = &p->model->workspace;
+    brew_forward_result *result = p->result;
+    p->ops->norm_rows(p->be, ws->picked, n_read, c->width, p->model->final_gain, c->norm_eps,
+                      ws->hidden);
+    int64_t n = 0, index = -1, last_row = -1;
+    for (size_t i = 0; i < b->n_readings; i++) {
+        const brew_reading *reading = &b->readings[b->first_reading + i];
+        index += reading->row != last_row; // readings ascend by row, as row_list does
+        last_row = reading->row;
+        int32_t set = star->answer_set[reading->answer];
+        for (int64_t k = star->label_splits[set]; k < star->label_splits[set + 1]; k++, n++) {
+            ws->pair_rows[n] = index;
+            ws->pair_ids[n] = star->label_ids[k];
+        }
+    }
+    p->ops->label_logits(p->be, p->model->head, ws->hidden, c->width, ws->pair_rows, ws->pair_ids,
+                         n, ws->logits);
+    p->ops->download(p->be, ws->host, ws->logits, (size_t)n * sizeof(float));
+    const float *from = ws->host;
+    for (size_t i = 0; i < b->n_readings; i++) {
+        size_t a = b->readings[b->first_reading + i].answer;
+        int64_t count = set_size(star, a);
+        for (int64_t k = 0; k < count; k++)
+            if (!isfinite(from[k]))
+                return brew_fail(err, BREW_DATA, "a logit of request %zu is not finite",
+                                 b->readings[b->first_reading + i].request);
+        memcpy(result->label_logits + result->logit_splits[a], from, (size_t)count * sizeof *from);
+        from += count;
+    }
+    if (!p->with_lse) return 0;
+    p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, c->width, ws->lse);
+    p->ops->download(p->be, ws->host, ws->lse, (size_t)n_read * sizeof(float));
+    index = last_row = -1;
+    for (size_t i = 0; i < b->n_readings; i++) {
+        const brew_reading *reading = &b->readings[b->first_reading + i];
+        index += reading->row != last_row;
+        last_row = reading->row;
+        result->lse[reading->answer] = ws->host[index];
+    }
+    return 0;
+}
+
+// The most rows read, and label logits, that a block of this cut can hold.
+static int reserve(pass *p, brew_err *err) {
+    const brew_config *c = &p->model->config;
+    brew_blocks *b = &p->blocks;
+    brew_workspace_sizes sizes = {.rows = b->rows_cap,
+                                  .spans = b->spans_cap,
+                                  .width = c->width,
+                                  .mlp = c->mlp,
+                                  .read_rows = 1,
+                                  .pairs = 1,
+                                  .shape = p->shape};
+    // A dry run over the blocks: cutting costs next to nothing.
+    while (brew_blocks_next(b, cache_bytes, p, KV_BUDGET)) {
+        int64_t pairs = 0, rows = 0, last_row = -1;
+        for (size_t i = 0; i < b->n_readings; i++) {
+            const brew_reading *reading = &b->readings[b->first_reading + i];
+            pairs += set_size(p->star, reading->answer);
+            rows += reading->row != last_row;
+            last_row = reading->row;
+        }
+        if (pairs > sizes.pairs) sizes.pairs = pairs;
+        if (rows > sizes.read_rows) sizes.read_rows = rows;
+    }
+    brew_blocks_rewind(b);
+    return brew_workspace_reserve(&p->model->workspace, p->be, &sizes, err);
+}
+
+static int run_blocks(pass *p, brew_err *err) {
+    if (p->blocks.rows_cap == 0) return 0; // nothing is read
+    if (brew_model_rope(p->model, p->blocks.positions, err) < 0 || reserve(p, err) < 0) return -1;
+    while (brew_blocks_next(&p->blocks, cache_bytes, p, KV_BUDGET)) {
+        if (set_caches(p, err) < 0) return -1;
+        int64_t n_read = fill_rows(p);
+        run_layers(p, n_read);
+        if (n_read && run_head(p, n_read, err) < 0) return -1;
+        drop_caches(p, false);
+    }
+    return 0;
+}
+
+int brew_model_forward(brew_model *model, const brew_star *star,
+                       const brew_forward_options *options, brew_forward_result *result,
+                       brew_err *err) {
+    if (check(model, star, err) < 0) return -1;
+    const brew_config *c = &model->config;
+    pass p = {.model = model,
+              .be = model->be,
+              .ops = model->be->ops,
+              .star = star,
+              .shape = {c->heads, c->kv_heads, c->head_dim},
+              .with_lse = options && options->with_lse,
+              .result = result};
+    int64_t rows = options && options->block_rows > 0 ? options->block_rows : DEFAULT_BLOCK_ROWS;
+    result_init(&p);
+    brew_blocks_init(&p.blocks, star, rows);
+    int status = run_blocks(&p, err);
+    drop_caches(&p, true);
+    free(p.caches);
+    if (p.empty) p.ops->kv_free(p.be, p.empty);
+    brew_blocks_release(&p.blocks);
+    return status;
+}
