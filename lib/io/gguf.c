@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "io/name.h"
 
 // The file, all numbers little-endian, strings as u64 length and bytes:
 //
@@ -69,13 +70,9 @@ static int take_string(cursor *c, const char **text, size_t *len) {
     return *text ? 0 : -1;
 }
 
-// Names go into messages and are used as C strings: no control characters.
 static int take_name(cursor *c, const char *what, size_t index, const char **text, size_t *len) {
     if (take_string(c, text, len)) return -1;
-    bool plain = *len > 0 && *len < 65536;
-    for (size_t i = 0; plain && i < *len; i++)
-        plain = (unsigned char)(*text)[i] >= ' ' && (*text)[i] != 0x7f;
-    if (plain) return 0;
+    if (*len < 65536 && brew_name_is_plain(*text, *len)) return 0;
     return brew_fail(c->err, BREW_DATA,
                      "%s: the name of %s %zu is empty, too long or not plain text", c->name, what,
                      index);
