@@ -26,16 +26,19 @@ typedef struct parser {
     brew_err *err;
 } parser;
 
+// In the order in which a file holds them when the safetensors package or we have written it.
 static const struct {
     const char *name;
     int dtype; // -1: not read
 } dtypes[] = {
-    {"F32", BREW_F32},   {"BF16", BREW_BF16}, {"F16", BREW_F16}, {"F8_E4M3", BREW_F8_E4M3},
-    {"I8", BREW_I8},     {"I32", BREW_I32},   {"I64", BREW_I64}, {"BOOL", -1},
-    {"U8", -1},          {"I16", -1},         {"U16", -1},       {"U32", -1},
-    {"U64", -1},         {"F64", -1},         {"F8_E5M2", -1},   {"F8_E8M0", -1},
-    {"F6_E2M3", -1},     {"F6_E3M2", -1},     {"F4", -1},        {"C64", -1},
-    {"F8_E4M3FNUZ", -1}, {"F8_E5M2FNUZ", -1},
+    {"I64", BREW_I64},   {"F32", BREW_F32}, {"I32", BREW_I32},
+    {"BF16", BREW_BF16}, {"F16", BREW_F16}, {"F8_E4M3", BREW_F8_E4M3},
+    {"I8", BREW_I8},     {"BOOL", -1},      {"U8", -1},
+    {"I16", -1},         {"U16", -1},       {"U32", -1},
+    {"U64", -1},         {"F64", -1},       {"F8_E5M2", -1},
+    {"F8_E8M0", -1},     {"F6_E2M3", -1},   {"F6_E3M2", -1},
+    {"F4", -1},          {"C64", -1},       {"F8_E4M3FNUZ", -1},
+    {"F8_E5M2FNUZ", -1},
 };
 
 static int read_dtype(const parser *p, const char *tensor, const brew_json *value,
@@ -223,17 +226,22 @@ const brew_json *brew_safetensors_metadata(const brew_safetensors *file) {
 
 // ---- writing ----
 
-static int by_width_and_name(const void *a, const void *b) {
+static size_t dtype_rank(enum brew_dtype dtype) {
+    size_t rank = 0;
+    while (rank < sizeof dtypes / sizeof *dtypes && dtypes[rank].dtype != (int)dtype) rank++;
+    return rank;
+}
+
+static int by_dtype_and_name(const void *a, const void *b) {
     const item *x = a, *y = b;
-    size_t wx = brew_dtype_block_bytes(x->tensor.dtype),
-           wy = brew_dtype_block_bytes(y->tensor.dtype);
-    if (wx != wy) return wx > wy ? -1 : 1;
+    size_t rx = dtype_rank(x->tensor.dtype), ry = dtype_rank(y->tensor.dtype);
+    if (rx != ry) return rx < ry ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
 static int place_items(item *items, size_t n, brew_err *err) {
     size_t at = 0, bytes;
-    if (n) qsort(items, n, sizeof *items, by_width_and_name);
+    if (n) qsort(items, n, sizeof *items, by_dtype_and_name);
     for (size_t i = 0; i < n; i++) {
         if (brew_dtype_block(items[i].tensor.dtype) != 1)
             return brew_fail(err, BREW_DATA, "tensor %s: safetensors has no type %s", items[i].name,

@@ -36,8 +36,9 @@ typedef struct brew_named_tensor {
     brew_tensor tensor;
 } brew_named_tensor;
 
-// Writes a whole file: same tensors in any order, same bytes. Wider types come first, then names in
-// order, so that each tensor is aligned to its type; the header is padded to 8 bytes with spaces.
+// Writes a whole file: same tensors in any order, same bytes, which are those the safetensors package
+// writes. Wider types come first, then names in order, so that each tensor is aligned to its type; the
+// header is padded to 8 bytes with spaces.
 // metadata: an object of strings, or NULL. Tensors go out as stored (interleaved_heads must be 0).
 int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size_t n,
                            const brew_json *metadata, brew_err *err);

@@ -1,5 +1,5 @@
-// safetensors: written and read back, files made by the safetensors package
-// (scripts/peers/safetensors_goldens.py), and files that lie.
+// safetensors: written and read back, a file of the safetensors package (written by
+// scripts/peers/safetensors_goldens.py), and files that lie.
 #include "io/safetensors.h"
 
 #include <stdlib.h>
@@ -212,7 +212,38 @@ static void test_writing(void) {
     brew_out_abandon(out);
 }
 
+// testdata/safetensors/types.safetensors was written by the safetensors package.
+static void test_golden(void) {
+    char golden[2048];
+    FILE *f = fopen("testdata/safetensors/types.safetensors", "rb");
+    size_t len = f ? fread(golden, 1, sizeof golden, f) : 0, written;
+    if (f) fclose(f);
+    brew_err err = {0};
+    brew_safetensors *file = brew_safetensors_parse(golden, len, "golden", &err);
+    if (!ok(file, "a file of the safetensors package")) printf("# %s\n", err.text);
+    if (!file) return;
+    brew_named_tensor tensors[16];
+    size_t n = brew_safetensors_n(file);
+    is_int((long long)n, 10, "all its tensors");
+    for (size_t i = 0; i < n && i < 16; i++)
+        tensors[i].tensor = *brew_safetensors_at(file, i, &tensors[i].name);
+    static const char *const names[] = {"f32", "bf16", "f16", "f8"};
+    for (size_t k = 0; k < 4; k++) {
+        const brew_tensor *t = brew_safetensors_get(file, names[k]);
+        float out[12];
+        brew_tensor_rows(t, 0, brew_tensor_n_rows(t), out);
+        bool right = true;
+        for (int i = 0; i < 12; i++) right &= out[i] == (float)(i - 6);
+        ok(right, "its values in %s", brew_dtype_name(t->dtype));
+    }
+    char *bytes = write_file(tensors, n, brew_safetensors_metadata(file), &written);
+    ok(bytes && written == len && !memcmp(bytes, golden, len), "written again, the same bytes");
+    free(bytes);
+    brew_safetensors_free(file);
+}
+
 int main(void) {
+    test_golden();
     test_rules();
     test_header();
     test_writing();
