@@ -89,4 +89,14 @@ typedef struct brew_json_slice {
 } brew_json_slice;
 size_t brew_json_slices(const char *text, size_t len, brew_json_slice *slices, size_t max);
 
+// The same for a text not parsed yet, in one fast pass without a tree: checks that it is one JSON object,
+// with the limits above, but for two: a key given twice in an object inside is not noticed (at the top it
+// is), nor are numbers too large for 64 bits or a double. Returns the count, -1 on error; more than max
+// members are an error, too.
+ptrdiff_t brew_json_members(const char *text, size_t len, brew_json_slice *slices, size_t max,
+                            brew_err *err);
+// The text of a raw literal's inside, which must have been checked: escapes undone into out (never longer
+// than len). Returns its length.
+size_t brew_json_unescape(const char *raw, size_t len, char *out);
+
 #endif

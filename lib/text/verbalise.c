@@ -2,31 +2,6 @@
 
 #include <stdint.h>
 
-// The length of the character at text, or 0 if it is not UTF-8 (Unicode 15, table 3-7).
-static size_t utf8_len(const unsigned char *text, size_t len) {
-    unsigned char c = text[0];
-    if (c < 0x80) return 1;
-    size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || n > len) return 0;
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    if (text[1] < low || text[1] > high) return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    return n;
-}
-
-bool brew_utf8_valid(const char *text, size_t len) {
-    const unsigned char *at = (const unsigned char *)text;
-    while (len) {
-        size_t n = utf8_len(at, len);
-        if (!n) return false;
-        at += n;
-        len -= n;
-    }
-    return true;
-}
-
 // Bytes of the separator or control character at text, 0 for any other character.
 static size_t control_len(const unsigned char *text, size_t len) {
     if (text[0] < 0x20 || text[0] == 0x7f) return 1;

@@ -10,12 +10,10 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/utf8.h" // brew_utf8_valid
 
 // Appends UTF-8 text with each control character (U+0000-001F, U+007F-009F: newlines, NEL, tabs) and
 // each line or paragraph separator (U+2028, U+2029) written as one space.
 void brew_verbalise(brew_buf *out, const char *text, size_t len);
-
-// Is this UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF?
-bool brew_utf8_valid(const char *text, size_t len);
 
 #endif
