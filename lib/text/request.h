@@ -79,6 +79,7 @@ enum brew_fit { BREW_FIT_REJECT, BREW_FIT_OLDEST };
 typedef struct brew_encode_options {
     bool bos;          // a query of text gets BOS when the tokenizer's template adds one
     bool specials;     // special tokens written in data are special
+    size_t vocab;      // ids must be below it, 0: not known
     int64_t max_query; // tokens, BOS included, 0: no limit
     int64_t max_span;  // query + longest item, 0: no limit (the model's context)
     enum brew_fit fit; // what to do beyond: reject the record, or drop the fewest oldest lines

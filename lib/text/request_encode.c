@@ -40,6 +40,22 @@ static int add_piece(struct encode *e, const brew_piece *piece, int flags, brew_
     return 0;
 }
 
+// Ids given in the record, or of a tokenizer larger than the model.
+static int check_ids(struct encode *e, const int32_t *ids, size_t n, const char *name) {
+    size_t vocab = e->options->vocab;
+    for (size_t i = 0; vocab && i < n; i++)
+        if ((size_t)ids[i] >= vocab)
+            return brew_fail(e->err, BREW_DATA, "%s holds the token id %d, the vocabulary has %zu",
+                             name, (int)ids[i], vocab);
+    return 0;
+}
+
+static int check_vocab(struct encode *e) {
+    return check_ids(e, e->query->ids, e->query->n, "the query") ||
+           check_ids(e, e->items.ids, e->items.n, "an item") ||
+           check_ids(e, e->labels, e->set_splits[e->rq->n_sets], "a label set");
+}
+
 static int encode_items(struct encode *e) {
     for (size_t i = 0; i < e->rq->n_items; i++) {
         e->item_splits[i] = e->items.n;
@@ -313,7 +329,8 @@ int brew_request_encode(const brew_request *request, const brew_tokenizer *tok,
     e.query = options->query ? options->query : &query;
     e.item_splits = brew_calloc(request->n_items + 1, sizeof *e.item_splits);
     e.set_splits = brew_calloc(request->n_sets + 1, sizeof *e.set_splits);
-    int failed = encode_sets(&e) || encode_items(&e) || encode_query(&e, 0) || limit_query(&e);
+    int failed = encode_sets(&e) || encode_items(&e) || encode_query(&e, 0) || limit_query(&e) ||
+                 check_vocab(&e);
     if (!failed) add_request(&e, star, counts);
     brew_ids_release(&query);
     brew_ids_release(&e.items);

@@ -245,6 +245,12 @@ static void test_encode(void) {
     ok(star.n_sets == 2 && star.answer_set[2] == 1 && star.offsets[1] == 0.5f &&
            star.weights[1] == 2,
        "equal ones are shared");
+    options.vocab = 9;
+    ok(encode("{\"query\":[8],\"items\":[[8]],\"label_token_ids\":[8]}"),
+       "ids below the vocabulary's size");
+    ok(!encode("{\"query\":[8],\"items\":[[8,9]],\"label_token_ids\":[8]}"), "and not below");
+    is_str(err.text, "an item holds the token id 9, the vocabulary has 9", "in these words");
+    options.vocab = 0;
     ok(parse(HISTORY) && brew_request_encode(&rq, NULL, NULL, &options, &star, &counts, &err) < 0,
        "text without a tokenizer is refused");
 }
