@@ -59,7 +59,7 @@ typedef int brew_reject_fn(void *arg, const char *file, uint64_t line, const cha
 typedef bool brew_known_fn(void *arg, const char *id, size_t len);
 
 typedef struct brew_events_options {
-    char **files; // instead of the task's own, NULL or [n_files]; "-" is standard input
+    char **files; // [n_files] instead of the task's own; "-", or neither: standard input
     size_t n_files;
     size_t memory_bytes;    // 0: 512 MiB
     uint64_t shard, shards; // 1..shards; 0: all

@@ -1,12 +1,12 @@
 #include "text/task.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "text/keys.h"
+#include "text/task_read.h"
 
 // A path written in the file, made relative to the file's folder.
 static char *beside(const char *file, const char *path) {
@@ -20,14 +20,15 @@ static char *beside(const char *file, const char *path) {
 
 static int read_source(const brew_keys *keys, const brew_json *object, const char *where,
                        brew_source *out) {
-    int format;
+    int format = BREW_TABLE_AUTO;
     char *path = NULL;
     if (brew_keys_string(keys, object, where, "file", false, &path) < 0) return -1;
     if (path) out->path = beside(keys->path, path);
     free(path);
-    int status = brew_keys_choice(keys, object, where, "format", "csv tsv jsonl", &format);
-    if (status > 0) brew_keys_string(keys, object, where, "format", false, &out->format);
-    return status < 0 ? -1 : 0;
+    if (brew_keys_choice(keys, object, where, "format", "auto csv tsv atomic jsonl", &format) < 0)
+        return -1;
+    out->format = (enum brew_table_format)format;
+    return 0;
 }
 
 static int read_events(const brew_keys *keys, brew_task *task) {
@@ -85,12 +86,6 @@ static int read_values(const brew_keys *keys, const brew_json *object, const cha
     return 0;
 }
 
-static bool has_control(const char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) return true;
-    return false;
-}
-
 static int read_action(const brew_keys *keys, const brew_json *object, const char *where,
                        brew_action *out) {
     if (!brew_json_is(object, BREW_JSON_OBJECT))
@@ -107,7 +102,7 @@ static int read_action(const brew_keys *keys, const brew_json *object, const cha
     out->has_min = min > 0;
     out->has_below = below > 0;
     brew_place label = brew_place_of(where, "label");
-    if (has_control(out->label))
+    if (brew_has_control(out->label))
         return brew_keys_fail(keys, label.text, "must not hold a control character");
     if (out->n_values && (out->has_min || out->has_below))
         return brew_keys_fail(keys, where, "must not have \"values\" and a range");
@@ -168,45 +163,6 @@ static int read_actions(const brew_keys *keys, brew_task *task) {
     return 0;
 }
 
-// A template; `line` ones must stay on one line, sections get a newline where they lack one.
-static int read_template(const brew_keys *keys, const brew_json *object, const char *key, bool line,
-                         brew_template *out) {
-    char *text = NULL;
-    int status = brew_keys_string(keys, object, "templates", key, false, &text);
-    brew_place where = brew_place_of("templates", key);
-    if (status > 0 && line && has_control(text)) {
-        status = brew_keys_fail(keys, where.text, "must not hold a newline or control character");
-    } else if (status > 0) {
-        brew_buf whole = {0};
-        brew_buf_adds(&whole, text);
-        if (!line && whole.len && whole.ptr[whole.len - 1] != '\n') brew_buf_addc(&whole, '\n');
-        brew_err why = {0};
-        if (whole.len && brew_template_parse(out, whole.ptr, whole.len, &why))
-            status = brew_keys_fail(keys, where.text, "has %s", why.text);
-        brew_buf_release(&whole);
-    }
-    free(text);
-    return status < 0 ? -1 : 0;
-}
-
-static int read_templates(const brew_keys *keys, brew_task *task) {
-    brew_json *object;
-    if (brew_keys_object(keys, keys->root, "", "templates", true, &object) < 0 ||
-        brew_keys_known(keys, object, "templates",
-                        "instruction note profile heading line question") ||
-        read_template(keys, object, "instruction", false, &task->instruction) ||
-        read_template(keys, object, "note", false, &task->note) ||
-        read_template(keys, object, "profile", false, &task->profile) ||
-        read_template(keys, object, "heading", false, &task->heading) ||
-        read_template(keys, object, "question", true, &task->question) ||
-        read_template(keys, object, brew_json_get(object, "line") ? "line" : "question", true,
-                      &task->line))
-        return -1;
-    if (!task->question.n_parts)
-        return brew_keys_fail(keys, "templates", "lacks the key \"question\", a string");
-    return 0;
-}
-
 static int read_limits(const brew_keys *keys, brew_task *task, bool *until_given) {
     brew_json *object;
     int until = 0, train = BREW_TRAIN_ONCE, status;
@@ -227,79 +183,6 @@ static int read_limits(const brew_keys *keys, brew_task *task, bool *until_given
         return -1;
     task->history_until_split = until == 1;
     task->train = (enum brew_train_questions)train;
-    return 0;
-}
-
-// A boundary in time: a number in the events' unit, or an ISO 8601 text. 1 if given.
-static int read_boundary(const brew_keys *keys, const brew_task *task, const brew_json *object,
-                         const char *key, int64_t *out) {
-    brew_json *value = brew_json_get(object, key);
-    if (!value) return 0;
-    brew_buf text = {0};
-    enum brew_time_unit unit = BREW_TIME_ISO;
-    if (brew_json_is(value, BREW_JSON_STRING)) {
-        brew_buf_adds(&text, brew_json_string(value, NULL));
-    } else {
-        brew_json_write(&text, value);
-        unit = task->time_unit == BREW_TIME_MS ? BREW_TIME_MS : BREW_TIME_S;
-    }
-    bool fits = brew_time_parse(text.ptr ? text.ptr : "", text.len, unit, out);
-    brew_buf_release(&text);
-    if (fits) return 1;
-    return brew_keys_fail(keys, brew_place_of("split", key).text,
-                          "must be a time: ISO 8601, or a number in the unit of the events");
-}
-
-static int read_split_by_time(const brew_keys *keys, const brew_task *task, const brew_json *object,
-                              brew_datasplit *split) {
-    int valid = read_boundary(keys, task, object, "valid_from", &split->valid_from);
-    int test = valid < 0 ? -1 : read_boundary(keys, task, object, "test_from", &split->test_from);
-    if (valid < 0 || test < 0) return -1;
-    if (!valid && !test) {
-        split->by = BREW_SPLIT_BY_SHARE;
-        return 0;
-    }
-    split->by = BREW_SPLIT_BY_TIME;
-    if (brew_json_get(object, "train") || brew_json_get(object, "valid") ||
-        brew_json_get(object, "test"))
-        return brew_keys_fail(keys, "split", "must not have shares and times");
-    if (!test) split->test_from = INT64_MAX;
-    if (!valid) split->valid_from = split->test_from;
-    if (split->valid_from > split->test_from)
-        return brew_keys_fail(keys, "split.valid_from", "is later than \"test_from\"");
-    return 0;
-}
-
-static int read_split(const brew_keys *keys, brew_task *task) {
-    brew_datasplit *split = &task->split;
-    brew_json *object;
-    int by = -1;
-    if (brew_keys_object(keys, keys->root, "", "split", false, &object) < 0) return -1;
-    if (!object) return 0;
-    if (brew_keys_known(keys, object, "split", "by train valid test valid_from test_from") ||
-        brew_keys_choice(keys, object, "split", "by", "time last", &by) < 0)
-        return -1;
-    if (by < 0) return brew_keys_fail(keys, "split", "lacks the key \"by\", \"time\" or \"last\"");
-    split->by = BREW_SPLIT_BY_LAST;
-    if (by == 1 && (brew_json_get(object, "valid_from") || brew_json_get(object, "test_from")))
-        return brew_keys_fail(keys, "split", "by \"last\" takes shares, not times");
-    if (by == 0 && read_split_by_time(keys, task, object, split)) return -1;
-    if (split->by == BREW_SPLIT_BY_TIME) return 0;
-    double train = -1;
-    if (brew_keys_real(keys, object, "split", "train", 0, 1, &train) < 0 ||
-        brew_keys_real(keys, object, "split", "valid", 0, 1, &split->valid) < 0 ||
-        brew_keys_real(keys, object, "split", "test", 0, 1, &split->test) < 0)
-        return -1;
-    if (split->valid + split->test <= 0 || split->valid + split->test > 1 + 1e-9)
-        return brew_keys_fail(keys, "split",
-                              "needs \"valid\" and \"test\" with a sum above 0 and "
-                              "at most 1, not %g",
-                              split->valid + split->test);
-    if (by == 1 && split->test <= 0)
-        return brew_keys_fail(keys, "split", "by \"last\" needs \"test\", a share above 0");
-    if (train >= 0 && fabs(train + split->valid + split->test - 1) > 1e-9)
-        return brew_keys_fail(keys, "split", "has shares with a sum of %g, not 1",
-                              train + split->valid + split->test);
     return 0;
 }
 
@@ -324,8 +207,8 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
                         "split") ||
         read_name(&keys, task) || read_events(&keys, task) ||
         read_table(&keys, "members", &task->members) || read_table(&keys, "items", &task->items) ||
-        read_actions(&keys, task) || read_templates(&keys, task) ||
-        read_limits(&keys, task, &until_given) || read_split(&keys, task)) {
+        read_actions(&keys, task) || brew_task_read_templates(&keys, task) ||
+        read_limits(&keys, task, &until_given) || brew_task_read_split(&keys, task)) {
         brew_task_free(task);
         task = NULL;
     } else if (!until_given) {
@@ -340,7 +223,6 @@ void brew_task_free(brew_task *task) {
     brew_source *sources[] = {&task->events, &task->members, &task->items};
     for (size_t i = 0; i < 3; i++) {
         free(sources[i]->path);
-        free(sources[i]->format);
         free(sources[i]->id);
     }
     for (size_t a = 0; a < task->n_actions; a++) {
@@ -353,6 +235,11 @@ void brew_task_free(brew_task *task) {
     brew_template *templates[] = {&task->instruction, &task->note, &task->profile,
                                   &task->heading,     &task->line, &task->question};
     for (size_t i = 0; i < 6; i++) brew_template_release(templates[i]);
+    brew_columns *columns[] = {&task->member_columns, &task->item_columns};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < columns[i]->n; k++) free(columns[i]->names[k]);
+        free(columns[i]->names);
+    }
     free(task->actions);
     free(task->path);
     free(task->name);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "io/table.h"
 #include "text/datasplit.h"
 #include "text/template.h"
 
@@ -21,10 +22,11 @@ enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO };
 // told). Years 1 to 9999. False if malformed.
 bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int64_t *out_ms);
 
-// A file of rows. format NULL: told by the name's ending.
+// A file of rows.
 typedef struct brew_source {
-    char *path, *format; // path NULL: not given
-    char *id;            // tables of members and items: the column that names the row
+    char *path; // NULL: not given
+    char *id;   // tables of members and items: the column that names the row
+    enum brew_table_format format;
 } brew_source;
 
 // An action: a kind of answer. Rules are tried in the order written and the first that fits decides; an
@@ -43,6 +45,15 @@ enum brew_train_questions {
     BREW_TRAIN_ALL   // every event is a question once
 };
 
+// What a template's part stands for: an id, or column k of a table as FIRST + 2 * k.
+enum { BREW_FIELD_MEMBER_ID, BREW_FIELD_ITEM_ID, BREW_FIELD_MEMBER_COLUMN, BREW_FIELD_ITEM_COLUMN };
+
+// The columns of a table that templates use.
+typedef struct brew_columns {
+    char **names; // [n]
+    size_t n;
+} brew_columns;
+
 typedef struct brew_task {
     char *path, *name;
     brew_source events, members, items;
@@ -50,9 +61,9 @@ typedef struct brew_task {
     enum brew_time_unit time_unit;
     brew_action *actions; // [n_actions], strongest first
     size_t n_actions;
-    // A section that is not empty ends in a newline. Fields of the first four are columns of the member
-    // table; line and question take columns of the item table, and of the member table as {member.X}.
+    // A section that is not empty ends in a newline. Line and question are one line without it.
     brew_template instruction, note, profile, heading, line, question;
+    brew_columns member_columns, item_columns;
     int64_t max_history, max_questions;
     enum brew_train_questions train;
     bool history_until_split; // questions after the split see nothing of their own split

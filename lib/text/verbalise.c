@@ -1,7 +1,5 @@
 #include "text/verbalise.h"
 
-#include <stdint.h>
-
 // Bytes of the separator or control character at text, 0 for any other character.
 static size_t control_len(const unsigned char *text, size_t len) {
     if (text[0] < 0x20 || text[0] == 0x7f) return 1;
@@ -11,18 +9,28 @@ static size_t control_len(const unsigned char *text, size_t len) {
     return 0;
 }
 
+// Bytes of a blank or control character at text, 0 for any other.
+static size_t blank_len(const unsigned char *text, size_t len) {
+    return *text == ' ' ? 1 : control_len(text, len);
+}
+
 void brew_verbalise(brew_buf *out, const char *text, size_t len) {
     const unsigned char *at = (const unsigned char *)text;
-    size_t start = 0, i = 0;
-    while (i < len) {
-        size_t n = control_len(at + i, len - i);
-        if (!n) {
-            i++;
+    size_t start = 0, n;
+    while (start < len && (n = blank_len(at + start, len - start))) start += n;
+    size_t end = start; // behind the last character that stays
+    for (size_t i = start; i < len;) {
+        if ((n = blank_len(at + i, len - i))) {
+            i += n;
             continue;
         }
+        while (end < i) { // blanks between words
+            n = blank_len(at + end, len - end);
+            brew_buf_addc(out, ' ');
+            end += n;
+        }
+        for (start = i; i < len && !blank_len(at + i, len - i);) i++;
         brew_buf_add(out, text + start, i - start);
-        brew_buf_addc(out, ' ');
-        start = i += n;
+        end = i;
     }
-    brew_buf_add(out, text + start, len - start);
 }

@@ -1,0 +1,128 @@
+// brew-promptify: logs to prompts. See brew-promptify(1).
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "text/batch.h"
+
+static const char *task_path, *candidates, *shard, *output;
+static int split = BREW_SPLITS; // all
+static int64_t max_history, max_questions, memory_mb = 512, expect;
+static bool allow_empty;
+
+static struct brew_opt options[] = {
+    BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file"),
+    BREW_OPT_STRING('o', "output", &output, "FILE", "write to FILE"),
+    BREW_OPT_CHOICE(0, "split", &split, "train|valid|test|all", "events to ask about (all)"),
+    BREW_OPT_STRING(0, "candidates", &candidates, "FILE",
+                    "ask about these rows of member and item instead"),
+    BREW_OPT_INT(0, "max-history", &max_history, 0, 1 << 20, "N", "history lines, at most"),
+    BREW_OPT_INT(0, "questions", &max_questions, 1, 1 << 20, "N", "questions a record, at most"),
+    BREW_OPT_STRING(0, "shard", &shard, "I/N", "only the I-th of N parts of the members"),
+    BREW_OPT_INT(0, "memory", &memory_mb, 1, 1 << 24, "MB", "memory for sorting (512)"),
+    BREW_OPT_INT(0, "expect", &expect, 0, 9007199254740992.0, "N", "fail unless N rows of events"),
+    BREW_OPT_FLAG(0, "allow-empty", &allow_empty, "no events at all is no error"),
+    BREW_OPT_END};
+
+static struct brew_cli cli = {.name = "brew-promptify",
+                              .does = "turn logs into prompts, one record a line",
+                              .args = "[EVENTS]...",
+                              .options = options,
+                              .max_args = -1};
+
+static int reject(void *arg, const char *file, uint64_t line, const char *row, size_t len,
+                  brew_err *why) {
+    (void)arg;
+    if (why != &cli.err) cli.err = *why;
+    return brew_cli_reject(&cli, file, line, row, len);
+}
+
+static void parse_shard(brew_events_options *out) {
+    int used = 0;
+    if (!shard) return;
+    if (sscanf(shard, "%" SCNu64 "/%" SCNu64 "%n", &out->shard, &out->shards, &used) != 2 ||
+        shard[used] || strspn(shard, "0123456789/") != strlen(shard) || !out->shard ||
+        out->shard > out->shards || out->shards > 1000000)
+        brew_cli_usage(&cli, "--shard takes I/N with I from 1 to N");
+}
+
+static void report(const brew_events_counts *events, const brew_prompt_counts *counts,
+                   uint64_t members) {
+    static const char *const names[] = {"records", "questions", "answered", "shown"};
+    brew_cli_fact_int(&cli, "events", (int64_t)events->read);
+    brew_cli_fact_int(&cli, "duplicates", (int64_t)events->duplicates);
+    brew_cli_fact_int(&cli, "members", (int64_t)members);
+    brew_cli_fact_int(&cli, "items", (int64_t)events->items);
+    brew_json *all = brew_json_new_object();
+    uint64_t written = 0;
+    for (int s = 0; s < BREW_SPLITS; s++) {
+        const uint64_t values[] = {counts[s].records, counts[s].questions, counts[s].answered,
+                                   counts[s].shown};
+        brew_json *one = brew_json_new_object();
+        for (size_t i = 0; i < 4; i++)
+            brew_json_set(one, names[i], brew_json_new_int((int64_t)values[i]));
+        const char *name = brew_split_name((enum brew_split)s);
+        brew_json_set(all, candidates && !s ? "candidates" : name, one);
+        written += counts[s].records;
+        brew_cli_note(&cli, "%s: %" PRIu64 " records, %" PRIu64 " questions, %" PRIu64 " answered",
+                      candidates && !s ? "candidates" : name, values[0], values[1], values[2]);
+    }
+    brew_json_set(cli.summary, "splits", all);
+    if (!written) brew_cli_warn(&cli, "no records: nothing to ask about in this split or shard");
+}
+
+static int check_rows(const brew_events_counts *counts) {
+    if (brew_cli_given(&cli, "expect") && counts->read != (uint64_t)expect)
+        return brew_fail(&cli.err, BREW_DATA, "%" PRIu64 " rows of events, %" PRId64 " expected",
+                         counts->read, expect);
+    if (!counts->read && !allow_empty) return brew_fail(&cli.err, BREW_DATA, "no events");
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    brew_events_options how = {.reject = reject};
+    how.files = brew_cli_start(&cli, argc, argv);
+    how.n_files = (size_t)cli.n_args;
+    if (!task_path) brew_cli_usage(&cli, "--task is missing");
+    if (candidates && brew_cli_given(&cli, "split"))
+        brew_cli_usage(&cli, "--candidates and --split exclude each other");
+    parse_shard(&how);
+    brew_task *task = brew_task_load(task_path, &cli.err);
+    if (!task) return brew_cli_die(&cli);
+    if (task->split.by == BREW_SPLIT_BY_NONE && split != BREW_SPLITS && split)
+        brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
+                       task_path);
+
+    brew_prompter prompter;
+    if (brew_prompter_open(&prompter, task, reject, NULL, &cli.err)) return brew_cli_die(&cli);
+    if (brew_cli_given(&cli, "max-history")) prompter.max_history = (size_t)max_history;
+    if (brew_cli_given(&cli, "questions")) prompter.max_questions = (size_t)max_questions;
+    for (int s = 0; s < BREW_SPLITS; s++) prompter.wanted[s] = split == BREW_SPLITS || split == s;
+    prompter.candidates = candidates != NULL;
+
+    how.candidates = candidates;
+    how.memory_bytes = (size_t)memory_mb << 20;
+    how.member_known = brew_prompter_knows_member;
+    how.item_known = brew_prompter_knows_item;
+    how.arg = &prompter;
+    brew_events *events = brew_events_open(task, &how, &cli.err);
+    if (!events || check_rows(brew_events_counted(events))) return brew_cli_die(&cli);
+    brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
+    if (!out) return brew_cli_die(&cli);
+
+    brew_prompt_counts counts[BREW_SPLITS] = {0};
+    brew_batch *batch = brew_batch_new(&prompter, events, brew_cli_pool(&cli));
+    uint64_t members = 0;
+    int got;
+    while ((got = brew_batch_next(batch, out, counts, &members, &cli.err)) > 0)
+        brew_cli_progress(&cli, "members", members, 0);
+    if (got < 0 || brew_out_commit(out, &cli.err)) return brew_cli_die(&cli);
+    cli.accepted = prompter.counts.accepted + brew_events_counted(events)->accepted;
+    report(brew_events_counted(events), counts, members);
+    brew_batch_free(batch);
+    brew_events_close(events);
+    brew_prompter_close(&prompter);
+    brew_task_free(task);
+    return brew_cli_finish(&cli);
+}
