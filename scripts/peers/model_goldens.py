@@ -6,15 +6,18 @@
 Writes testdata/models/NAME/ with config.json, safetensors and golden.json. A golden is made by running
 query + item as one plain sequence through transformers in float32 with eager attention, one item at
 a time: nothing in it knows what a star is. Each answer holds, for its label ids, the log-probability among
-the labels ("label_logprobs") and in the whole vocabulary ("logprobs").
+the labels ("label_logprobs") and in the whole vocabulary ("logprobs"). Three of the models are also written
+as NAME.gguf, the way llama.cpp's converter does: the same goldens hold for them.
 
 Weights are drawn much wider than an initialiser would, so that attention, norms and positions all show
 in the logits. Config files come with old keys (rope_theta, rope_scaling, torch_dtype) and new ones.
 """
 import json
+import math
 import os
 import sys
 
+import gguf
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoConfig
@@ -63,6 +66,7 @@ MODELS = {
         head_dim=16, max_position_embeddings=1024, rms_norm_eps=1e-5, rope_theta=10000.0,
         sliding_window=9, tie_word_embeddings=False, hidden_act="silu", torch_dtype="float32"),
 }
+GGUF = ["llama-scaled", "qwen3", "mistral"]
 SHARDS = {"llama-tied": 2}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -113,6 +117,64 @@ def save(model, config, dtype, folder, shards):
     return tensors
 
 
+GGUF_NAMES = [
+    ("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output"),
+    ("model.layers", "blk"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"), ("post_attention_layernorm", "ffn_norm"),
+    ("input_layernorm", "attn_norm"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+]
+
+
+def freq_factors(config, head_dim):
+    """llama3 scaling as divisors of the frequencies."""
+    rope = config["rope_scaling"]
+    factors = []
+    for i in range(0, head_dim, 2):
+        wavelength = 2 * math.pi * config["rope_theta"] ** (i / head_dim)
+        turns = rope["original_max_position_embeddings"] / wavelength
+        low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+        smooth = min(max((turns - low) / (high - low), 0), 1)
+        factors.append(1 / ((1 - smooth) / factor + smooth))
+    return torch.tensor(factors, dtype=torch.float32)
+
+
+def save_gguf(tensors, config, path):
+    """As llama.cpp's converter: Mistral becomes llama, whose q and k rows pair up their rotary halves."""
+    arch = "llama" if config["model_type"] == "mistral" else config["model_type"]
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    out = gguf.GGUFWriter(path, arch)
+    out.add_vocab_size(config["vocab_size"])
+    out.add_block_count(config["num_hidden_layers"])
+    out.add_context_length(config["max_position_embeddings"])
+    out.add_embedding_length(config["hidden_size"])
+    out.add_feed_forward_length(config["intermediate_size"])
+    out.add_head_count(heads)
+    out.add_head_count_kv(config["num_key_value_heads"])
+    out.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    out.add_rope_freq_base((config.get("rope_parameters") or config)["rope_theta"])
+    out.add_rope_dimension_count(head_dim)
+    if config.get("head_dim"):
+        out.add_key_length(head_dim)
+        out.add_value_length(head_dim)
+    if config.get("sliding_window"):
+        out.add_sliding_window(config["sliding_window"])
+    if config.get("rope_scaling"):
+        out.add_tensor("rope_freqs.weight", freq_factors(config, head_dim).numpy())
+    for name, t in sorted(tensors.items()):
+        if arch == "llama" and ("q_proj" in name or "k_proj" in name):
+            t = t.reshape(-1, 2, head_dim // 2, t.shape[1]).swapaxes(1, 2).reshape(t.shape)
+        for theirs, ours in GGUF_NAMES:
+            name = name.replace(theirs, ours)
+        out.add_tensor(name, t.contiguous().numpy())
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
 def answer(logits, labels):
     """The two kinds of log-probability of the labels, from one row of float32 logits, in double."""
     z = logits.double()
@@ -144,7 +206,9 @@ def main():
                                                  attn_implementation="eager", dtype=torch.float32)
         draw(model, generator)
         dtype = DTYPES[config.get("dtype") or config["torch_dtype"]]
-        save(model, config, dtype, folder, SHARDS.get(name, 1))
+        tensors = save(model, config, dtype, folder, SHARDS.get(name, 1))
+        if name in GGUF:
+            save_gguf(tensors, config, folder + ".gguf")
         # read back what was stored: the golden is of the stored weights
         model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager",
                                                      dtype=torch.float32).eval()
