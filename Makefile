@@ -19,7 +19,7 @@ AR ?= ar
 MACHINE := $(shell $(CC) -dumpmachine)
 LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lutf8proc -lnettle
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-        -Wno-missing-field-initializers $(if $(filter 1,$(WERROR)),-Werror)
+        -Wno-missing-field-initializers -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror)
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib $(WARN) $(CFLAGS)
 ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san

@@ -7,7 +7,19 @@
 
 // What this machine can run, best first. A name listed here is a level that open accepts.
 const char *const *brew_backend_levels(void) {
-    static const char *const levels[] = {"ref", NULL};
+    static const char *levels[6]; // filled alike by whichever thread comes first
+    size_t n = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                  __builtin_cpu_supports("fma");
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) levels[n++] = "avx512bf16";
+    if (avx512) levels[n++] = "avx512";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) levels[n++] = "avx2";
+#endif
+    levels[n++] = "generic";
+    levels[n] = "ref";
     return levels;
 }
 
@@ -36,7 +48,7 @@ brew_backend *brew_backend_open(const char *level, enum brew_precision precision
     be->level = level;
     be->precision = precision;
     be->pool = pool;
-    if (brew_ref_open(be, err) < 0) {
+    if ((strcmp(level, "ref") ? brew_cpu_open(be, err) : brew_ref_open(be, err)) < 0) {
         free(be);
         return NULL;
     }
@@ -45,6 +57,9 @@ brew_backend *brew_backend_open(const char *level, enum brew_precision precision
 
 void brew_backend_close(brew_backend *be) {
     if (!be) return;
-    brew_ref_close(be);
+    if (strcmp(be->level, "ref"))
+        brew_cpu_close(be);
+    else
+        brew_ref_close(be);
     free(be);
 }

@@ -1,0 +1,245 @@
+// A task is one kv head of one chunk: rows of one query piece, or whole short items of one query. Its
+// rows are cut into pieces of at most 12 stacked rows where the tiles of the packed queries end; the
+// key tiles are the outer loop, the pieces the inner one. Rows never mix, and a tile that a row cannot
+// see leaves the row's (max, sum, out) as they were, so the cutting cannot show.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "kernel/cpu/cpu.h"
+
+struct brew_cpu_chunk {
+    int64_t row, end;   // of the block
+    size_t span, spans; // that these rows belong to
+};
+
+struct attend_job {
+    const struct brew_cpu_kernels *kernels;
+    const brew_attention *at;
+    const brew_span *spans;
+    int64_t layer, window, chunk_rows; // chunk_rows: stacked rows of a chunk at most
+    float scale;
+    const uint8_t *wanted;
+    brew_operand *out;
+    char *scratch;
+    int64_t scratch_bytes;
+};
+
+struct piece {
+    int64_t row; // stacked, in the block
+    int rows;
+};
+
+// What one worker keeps of its chunk; indices are stacked rows from the chunk's first.
+struct chunk_state {
+    int64_t first; // the chunk's first stacked row
+    int64_t *pos;
+    float *max, *sum, *out;
+    struct piece *pieces;
+    size_t n_pieces;
+    float *row_out; // [D]
+};
+
+// A run of keys: the query's or an item's.
+struct keys {
+    const brew_kv *kv; // NULL: of the item
+    size_t span;
+    int64_t pos, count; // of the first; how many
+};
+
+static int64_t state_bytes(const brew_attention *at, int64_t rows) {
+    int64_t row = 8 + 4 + 4 * 16 + 4 * at->dp + (int64_t)sizeof(struct piece);
+    return rows * row + at->shape.head_dim * 4 + 6 * 64;
+}
+
+static void *carve(char **memory, int64_t bytes) {
+    void *piece = *memory;
+    *memory += round_up(bytes, 64);
+    return piece;
+}
+
+static struct chunk_state new_state(const struct attend_job *job,
+                                    const struct brew_cpu_chunk *chunk, char *memory) {
+    const brew_attention *at = job->at;
+    int64_t rows = job->chunk_rows;
+    struct chunk_state state = {.first = chunk->row * at->group};
+    state.out = carve(&memory, rows * at->dp * 4);
+    state.sum = carve(&memory, rows * 16 * 4);
+    state.max = carve(&memory, rows * 4);
+    state.pos = carve(&memory, rows * 8);
+    state.pieces = carve(&memory, rows * (int64_t)sizeof *state.pieces);
+    state.row_out = carve(&memory, at->shape.head_dim * 4);
+    int64_t used = (chunk->end - chunk->row) * at->group;
+    memset(state.out, 0, (size_t)(used * at->dp) * 4);
+    memset(state.sum, 0, (size_t)used * 16 * 4);
+    for (int64_t i = 0; i < used; i++) state.max[i] = -1e30f;
+    size_t s = chunk->span;
+    for (int64_t row = chunk->row, i = 0; row < chunk->end; row++) {
+        if (row >= job->spans[s].row + job->spans[s].rows) s++;
+        for (int64_t g = 0; g < at->group; g++)
+            state.pos[i++] = job->spans[s].pos + row - job->spans[s].row;
+    }
+    return state;
+}
+
+// The wanted rows among [row, end), cut where packed tiles end.
+static void cut_pieces(const struct attend_job *job, struct chunk_state *state, int64_t row,
+                       int64_t end) {
+    int64_t group = job->at->group;
+    state->n_pieces = 0;
+    for (int64_t next; row < end; row = next) {
+        next = row + 1;
+        if (job->wanted && !job->wanted[row]) continue;
+        while (next < end && (!job->wanted || job->wanted[next])) next++;
+        for (int64_t r = row * group, cut; r < next * group; r = cut) {
+            cut = least(next * group, (r / TILE_ROWS + 1) * TILE_ROWS);
+            state->pieces[state->n_pieces++] = (struct piece){r, (int)(cut - r)};
+        }
+    }
+}
+
+// Sets which keys of a tile each row of a piece sees; false if none sees any.
+static bool set_visible(const struct attend_job *job, const int64_t *pos, int64_t first,
+                        int64_t count, struct brew_cpu_step *step, int32_t from[TILE_ROWS],
+                        int32_t to[TILE_ROWS]) {
+    int32_t last = 0;
+    bool whole = count == BREW_KEY_TILE;
+    for (int i = 0; i < step->rows; i++) {
+        int64_t low = job->window > 0 ? most(0, pos[i] - job->window + 1 - first) : 0;
+        int64_t high = least(count, pos[i] + 1 - first);
+        from[i] = (int32_t)least(low, BREW_KEY_TILE);
+        to[i] = (int32_t)most(high, 0);
+        if (from[i] >= to[i])
+            from[i] = to[i] = 0;
+        else if (to[i] > last)
+            last = to[i];
+        whole = whole && from[i] == 0 && to[i] == BREW_KEY_TILE;
+    }
+    step->columns = last;
+    step->from = whole ? NULL : from;
+    step->to = whole ? NULL : to;
+    return last > 0;
+}
+
+static void set_tile(const struct attend_job *job, const struct keys *keys, int64_t head,
+                     int64_t tile, struct brew_cpu_step *step) {
+    const brew_attention *at = job->at;
+    int64_t bytes = element_bytes(job->kernels), d = at->shape.head_dim;
+    step->k_bytes = PANEL * d * bytes;
+    if (keys->kv) {
+        step->k = brew_cpu_kv_tile(keys->kv, job->layer, head, tile);
+        step->v = (const char *)step->k + BREW_KEY_TILE * d * bytes;
+        step->v_bytes = BREW_KEY_TILE * PANEL * bytes;
+    } else {
+        step->k = brew_cpu_item_keys(job->kernels, at, keys->span, head, tile);
+        step->v = brew_cpu_item_values(job->kernels, at, keys->span, head, tile);
+        int64_t held = least(BREW_KEY_TILE, job->spans[keys->span].rows - tile * BREW_KEY_TILE);
+        step->v_bytes = round_up(held, job->kernels->s) * PANEL * bytes;
+    }
+}
+
+// All pieces against all tiles of a run of keys.
+static void attend_keys(const struct attend_job *job, struct chunk_state *state, int64_t head,
+                        const struct keys *keys) {
+    const brew_attention *at = job->at;
+    int64_t d = at->shape.head_dim;
+    const char *q = at->q + head * at->q_bytes;
+    struct brew_cpu_step step = {.head_dim = d, .scale = job->scale};
+    int32_t from[TILE_ROWS], to[TILE_ROWS];
+    for (int64_t tile = 0; tile * BREW_KEY_TILE < keys->count; tile++) {
+        int64_t first = tile * BREW_KEY_TILE, count = least(BREW_KEY_TILE, keys->count - first);
+        set_tile(job, keys, head, tile, &step);
+        for (size_t i = 0; i < state->n_pieces; i++) {
+            struct piece piece = state->pieces[i];
+            int64_t at_state = piece.row - state->first;
+            step.rows = piece.rows;
+            if (!set_visible(job, state->pos + at_state, keys->pos + first, count, &step, from, to))
+                continue;
+            step.q =
+                q + piece.row / TILE_ROWS * tile_bytes(job->kernels, d) + piece.row % TILE_ROWS * 4;
+            step.max = state->max + at_state;
+            step.sum = state->sum + at_state * 16;
+            step.out = state->out + at_state * at->dp;
+            job->kernels->step(&step);
+        }
+    }
+}
+
+static void write_rows(const struct attend_job *job, const struct chunk_state *state,
+                       const struct brew_cpu_chunk *chunk, int64_t head) {
+    const brew_attention *at = job->at;
+    int64_t d = at->shape.head_dim, bytes = tile_bytes(job->kernels, job->out->width);
+    for (int64_t row = chunk->row; row < chunk->end; row++) {
+        if (job->wanted && !job->wanted[row]) continue;
+        char *tile = (char *)job->out->data + row / TILE_ROWS * bytes;
+        for (int64_t g = 0; g < at->group; g++) {
+            int64_t i = row * at->group + g - state->first;
+            job->kernels->finish(state->out + i * at->dp, state->sum + i * 16, d, state->row_out);
+            job->kernels->put(tile, (int)(row % TILE_ROWS), (head * at->group + g) * d,
+                              state->row_out, d);
+        }
+    }
+}
+
+static void attend_task(void *arg, size_t task, int worker) {
+    const struct attend_job *job = arg;
+    const brew_attention *at = job->at;
+    size_t heads = (size_t)at->shape.kv_heads;
+    // later rows see more keys: the longest tasks come first
+    const struct brew_cpu_chunk *chunk = &at->chunks[at->n_chunks - 1 - task / heads];
+    int64_t head = (int64_t)(task % heads);
+    struct chunk_state state = new_state(job, chunk, job->scratch + worker * job->scratch_bytes);
+    const brew_span *span = &job->spans[chunk->span];
+    cut_pieces(job, &state, chunk->row, chunk->end);
+    if (!state.n_pieces) return;
+    int64_t keys = span->is_item ? span->pos : span->pos + chunk->end - span->row;
+    attend_keys(job, &state, head, &(struct keys){span->query, chunk->span, 0, keys});
+    for (size_t i = 0; span->is_item && i < chunk->spans; i++, span++) {
+        cut_pieces(job, &state, most(chunk->row, span->row),
+                   least(chunk->end, span->row + span->rows));
+        int64_t own = least(span->rows, chunk->end - span->row);
+        attend_keys(job, &state, head, &(struct keys){NULL, chunk->span + i, span->pos, own});
+    }
+    write_rows(job, &state, chunk, head);
+}
+
+// Chunks of at most `rows` rows: whole items of one query, or parts of one longer span.
+static void cut_chunks(brew_attention *at, const brew_span *spans, size_t n_spans, int64_t rows) {
+    at->n_chunks = 0;
+    for (size_t s = 0; s < n_spans; s++) {
+        const brew_span *span = &spans[s];
+        struct brew_cpu_chunk *last = at->n_chunks ? &at->chunks[at->n_chunks - 1] : NULL;
+        const brew_span *before = last ? &spans[last->span] : NULL;
+        if (last && span->is_item && before->is_item && before->query == span->query &&
+            before->pos == span->pos && span->row + span->rows - last->row <= rows) {
+            last->end += span->rows;
+            last->spans++;
+            continue;
+        }
+        for (int64_t done = 0; done < span->rows; done += rows) {
+            BREW_GROW(at->chunks, at->n_chunks + 1, at->chunks_cap);
+            at->chunks[at->n_chunks++] = (struct brew_cpu_chunk){
+                span->row + done, span->row + least(span->rows, done + rows), s, 1};
+        }
+    }
+}
+
+void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
+                     int64_t layer, double scale, int64_t window, const uint8_t *wanted,
+                     brew_operand *out) {
+    int64_t rows = most(1, CHUNK_ROWS / at->group);
+    struct attend_job job = {.kernels = brew_cpu_kernels(be),
+                             .at = at,
+                             .spans = spans,
+                             .layer = layer,
+                             .window = window,
+                             .chunk_rows = rows * at->group,
+                             .wanted = wanted,
+                             .out = out};
+    job.scale = (float)(scale * 1.4426950408889634);
+    job.scratch_bytes = round_up(state_bytes(at, job.chunk_rows), 64);
+    job.scratch = brew_cpu_scratch(be, job.scratch_bytes);
+    cut_chunks(at, spans, n_spans, rows);
+    brew_attention *shared = at;
+    brew_cpu_run(be, shared->n_chunks * (size_t)at->shape.kv_heads, attend_task, &job);
+}

@@ -1,0 +1,232 @@
+// The kernels of one level and one kind of storage. A level file sets
+//
+//     LEVEL(name)   the name with the level's prefix
+//     COARSE        1 for precision bf16
+//     STORE_BF16    1 if elements are bf16 (s = 2), else they are F32 (s = 1)
+//     TILE          void (steps, a, b, rows, c, ldc): see struct brew_cpu_kernels
+//     TILE_SCALED   void (steps, p, b, rows, alpha, c, ldc): c = c * alpha[row] + p b, where p holds
+//                   64 elements a row, row by row
+//
+// and includes this; the result is `const struct brew_cpu_kernels LEVEL(kernels)`. Sums here run in 16
+// lanes over the row, added up by halves at the end.
+
+#define ELEMENTS (STORE_BF16 ? 2 : 1) // s
+#if STORE_BF16
+typedef uint16_t LEVEL(element);
+#else
+typedef float LEVEL(element);
+#endif
+
+static inline LEVEL(element) LEVEL(element_of)(float value) {
+#if STORE_BF16
+    return brew_bf16_from_f32(value);
+#elif COARSE
+    return brew_f32_from_bf16(brew_bf16_from_f32(value));
+#else
+    return value;
+#endif
+}
+
+// 16 values as elements.
+LANES_INLINE void LEVEL(store_elements)(LEVEL(element) * to, lanes v) {
+#if STORE_BF16
+    STORE_LANES_BF16(to, v);
+#elif COARSE
+    lanes_store(to, lanes_round_bf16(v));
+#else
+    lanes_store(to, v);
+#endif
+}
+
+static void LEVEL(store)(const float *c, int rows, int64_t columns, const float *bias, bool add,
+                         float *y, int64_t ldy) {
+    for (int row = 0; row < rows; row++, c += PANEL, y += ldy) {
+        if (columns == PANEL) {
+            for (int j = 0; j < PANEL; j += LANES) {
+                lanes v = lanes_load(c + j) + lanes_load(bias + j);
+                lanes_store(y + j, add ? lanes_load(y + j) + v : v);
+            }
+            continue;
+        }
+        for (int64_t j = 0; j < columns; j++) {
+            float v = c[j] + bias[j];
+            y[j] = add ? y[j] + v : v;
+        }
+    }
+}
+
+static void LEVEL(elements)(const float *values, int64_t n, void *out) {
+    LEVEL(element) *to = out;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) LEVEL(store_elements)(to + i, lanes_load(values + i));
+    for (; i < n; i++) to[i] = LEVEL(element_of)(values[i]);
+    if (n % ELEMENTS) to[n] = 0;
+}
+
+static void LEVEL(put)(void *tile, int lane, int64_t column, const float *values, int64_t n) {
+    LEVEL(element) part[64];
+    char *to = (char *)tile + (column / ELEMENTS * TILE_ROWS + lane) * 4;
+    for (int64_t start = 0; start < n; start += 64) {
+        int64_t count = least(64, n - start);
+        LEVEL(elements)(values + start, count, part);
+        for (int64_t i = 0; i < count; i += ELEMENTS, to += 4 * TILE_ROWS) memcpy(to, part + i, 4);
+    }
+}
+
+static void LEVEL(swiglu)(const float *c, int rows, int64_t columns, void *tile, int64_t column) {
+    for (int row = 0; row < rows; row++, c += PANEL) {
+        float out[LANES];
+        lanes_store(out, lanes_swiglu(lanes_load(c), lanes_load(c + LANES), COARSE));
+        LEVEL(put)(tile, row, column, out, columns);
+    }
+}
+
+// 1 / sqrt(mean(x^2) + eps): four chains of 16 lanes, the next vector always to the next chain.
+static float LEVEL(rms_scale)(const float *x, int64_t c, double eps) {
+    lanes sum[4] = {lanes_all(0), lanes_all(0), lanes_all(0), lanes_all(0)};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= c; i += 4 * LANES) {
+        for (int chain = 0; chain < 4; chain++) {
+            lanes v = lanes_load(x + i + chain * LANES);
+            sum[chain] = lanes_fma(v, v, sum[chain]);
+        }
+    }
+    for (int chain = 0; i < c; i += LANES, chain++) {
+        lanes v = lanes_load_some(x + i, least(LANES, c - i));
+        sum[chain] = lanes_fma(v, v, sum[chain]);
+    }
+    float total = lanes_reduce_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    return (float)(1 / sqrt((double)total / (double)c + eps));
+}
+
+static void LEVEL(norm)(const float *x, int64_t c, const float *gain, double eps, float *out) {
+    float scale = LEVEL(rms_scale)(x, c, eps);
+    int64_t i = 0;
+    for (; i + LANES <= c; i += LANES)
+        lanes_store(out + i, lanes_load(x + i) * lanes_all(scale) * lanes_load(gain + i));
+    for (; i < c; i++) out[i] = x[i] * scale * gain[i];
+}
+
+static void LEVEL(turn)(const float *x, int64_t d, const float *gain, double eps,
+                        const float *cosines, const float *sines, float *out) {
+    float normed[BREW_MAX_HEAD_DIM];
+    if (gain) {
+        LEVEL(norm)(x, d, gain, eps, normed);
+        x = normed;
+    }
+    int64_t half = d / 2, i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        lanes a = lanes_load(x + i), b = lanes_load(x + half + i);
+        lanes cos = lanes_load(cosines + i), sin = lanes_load(sines + i);
+        lanes_store(out + i, a * cos - b * sin);
+        lanes_store(out + half + i, b * cos + a * sin);
+    }
+    for (; i < half; i++) {
+        float a = x[i], b = x[half + i];
+        out[i] = a * cosines[i] - b * sines[i];
+        out[half + i] = b * cosines[i] + a * sines[i];
+    }
+}
+
+// Attention: scores of a tile, their softmax step, values. scores [12][64]; p [12][64] elements.
+
+struct LEVEL(square) {
+    _Alignas(64) float scores[TILE_ROWS * BREW_KEY_TILE];
+    _Alignas(64) LEVEL(element) p[TILE_ROWS * BREW_KEY_TILE];
+    float alpha[LANES];
+};
+
+// One row: the maximum moves, what was summed so far shrinks by alpha, p = 2^(scaled score - maximum).
+LANES_INLINE void LEVEL(soften)(struct LEVEL(square) * square, int row, const int vectors,
+                                const struct brew_cpu_step *step) {
+    float *scores = square->scores + row * BREW_KEY_TILE;
+    lanes v[4];
+    for (int j = 0; j < vectors; j++) v[j] = lanes_load(scores + j * LANES);
+    if (step->from)
+        for (int j = 0; j < vectors; j++)
+            v[j] = lanes_mask(v[j], step->from[row] - j * LANES, step->to[row] - j * LANES);
+    lanes top = lanes_max(v[0], v[1]);
+    if (vectors == 4) top = lanes_max(top, lanes_max(v[2], v[3]));
+    float old = step->max[row], most_now = lanes_reduce_max(top);
+    if (!(most_now > old)) most_now = old;
+    lanes scale = lanes_all(step->scale), shift = lanes_all(-(most_now * step->scale));
+    lanes alpha = lanes_exp2(lanes_all((old - most_now) * step->scale), COARSE);
+    lanes sum = lanes_load(step->sum + row * LANES) * alpha;
+    for (int j = 0; j < vectors; j++) v[j] = lanes_exp2(lanes_fma(v[j], scale, shift), COARSE);
+    for (int j = 0; j < vectors; j += 2) sum = sum + (v[j] + v[j + 1]);
+    for (int j = 0; j < vectors; j++)
+        LEVEL(store_elements)(square->p + row * BREW_KEY_TILE + j * LANES, v[j]);
+    lanes_store(step->sum + row * LANES, sum);
+    step->max[row] = most_now;
+    square->alpha[row] = alpha[0];
+}
+
+static void LEVEL(step)(const struct brew_cpu_step *step) {
+    struct LEVEL(square) square;
+    int64_t d = step->head_dim, dp = round_up(d, PANEL);
+    bool wide = step->columns > PANEL;
+    TILE(divide_up(d, ELEMENTS), step->q, step->k, step->rows, square.scores, BREW_KEY_TILE);
+    if (wide)
+        TILE(divide_up(d, ELEMENTS), step->q, (const char *)step->k + step->k_bytes, step->rows,
+             square.scores + PANEL, BREW_KEY_TILE);
+    for (int row = 0; row < step->rows; row++) {
+        if (wide)
+            LEVEL(soften)(&square, row, 4, step);
+        else
+            LEVEL(soften)(&square, row, 2, step);
+    }
+    for (int64_t panel = 0; panel < dp / PANEL; panel++)
+        TILE_SCALED(divide_up(step->columns, ELEMENTS), square.p,
+                    (const char *)step->v + panel * step->v_bytes, step->rows, square.alpha,
+                    step->out + panel * PANEL, dp);
+}
+
+static void LEVEL(finish)(const float *o, const float *sum, int64_t d, float *out) {
+    float total = lanes_reduce_sum(lanes_load(sum));
+    for (int64_t i = 0; i < d; i++) out[i] = o[i] / total + 0.0f; // -0 becomes +0
+}
+
+static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float *sum) {
+    for (int row = 0; row < rows; row++, c += PANEL, sum += LANES) {
+        lanes a = lanes_mask(lanes_load(c), 0, columns);
+        lanes b = lanes_mask(lanes_load(c + LANES), 0, columns - LANES);
+        float top = lanes_reduce_max(lanes_max(a, b));
+        if (!(top > max[row])) top = max[row];
+        lanes log2e = lanes_all(1.44269504f), shift = lanes_all(-(top * 1.44269504f));
+        lanes alpha = lanes_exp2(lanes_all((max[row] - top) * 1.44269504f), 0);
+        a = lanes_exp2(lanes_fma(a, log2e, shift), 0);
+        b = lanes_exp2(lanes_fma(b, log2e, shift), 0);
+        lanes_store(sum, lanes_load(sum) * alpha + (a + b));
+        max[row] = top;
+    }
+}
+
+static void LEVEL(widen)(const uint16_t *from, int64_t n, float *to) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(to + i, &bits, 4);
+    }
+}
+
+const struct brew_cpu_kernels LEVEL(kernels) = {
+    .s = ELEMENTS,
+    .coarse = COARSE,
+    .tile = TILE,
+    .store = LEVEL(store),
+    .swiglu = LEVEL(swiglu),
+    .norm = LEVEL(norm),
+    .elements = LEVEL(elements),
+    .put = LEVEL(put),
+    .turn = LEVEL(turn),
+    .step = LEVEL(step),
+    .finish = LEVEL(finish),
+    .fold = LEVEL(fold),
+    .widen = LEVEL(widen),
+};
+
+#undef LEVEL
+#undef COARSE
+#undef STORE_BF16
+#undef TILE
+#undef TILE_SCALED
+#undef ELEMENTS

@@ -1,0 +1,26 @@
+// AVX-512 for F32, and for bf16 without its own product.
+#include "kernel/cpu/cpu.h"
+
+#if defined(__AVX512F__)
+#include <math.h>
+#include <string.h>
+
+#include "kernel/cpu/lanes.h"
+#include "kernel/cpu/tile_avx512.h"
+
+AVX512_TILES("vfmadd231ps", 256)
+
+#define LEVEL(name) brew_cpu_avx512_f32_##name
+#define COARSE 0
+#define STORE_BF16 0
+#define TILE tile
+#define TILE_SCALED tile_scaled
+#include "kernel/cpu/level.h"
+
+#define LEVEL(name) brew_cpu_avx512_wide_##name
+#define COARSE 1
+#define STORE_BF16 0
+#define TILE tile
+#define TILE_SCALED tile_scaled
+#include "kernel/cpu/level.h"
+#endif
