@@ -1,0 +1,54 @@
+// Byte-pair encoding of one piece of text: first symbols, then merges in order of (rank, position).
+//
+// Two alphabets: byte-level, where each byte is a symbol (its entry is the byte's character in GPT-2's
+// alphabet); and characters, where each character is a symbol, or its bytes <0xNN> are. What neither
+// knows becomes unk, or vanishes and its neighbours meet (as in tokenizers 0.23).
+#ifndef BREW_TEXT_BPE_H
+#define BREW_TEXT_BPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "text/vocab.h"
+
+typedef struct brew_bpe {
+    bool byte_level, byte_fallback, fuse_unk, ignore_merges;
+    int32_t unk;          // -1: none
+    int32_t byte_id[256]; // byte-level: the byte's symbol; else <0xNN>; -1: the vocabulary lacks it
+    const brew_vocab *vocab;
+    struct brew_pair {
+        uint32_t left, right; // left + 1; 0 marks a free slot
+        uint32_t rank, product;
+    } * pairs; // open addressing
+    size_t pair_cap, n_pairs;
+    struct brew_byte_pair {
+        uint32_t rank, product;
+    } * byte_pairs; // [256 * 256] of bytes, byte-level only; rank UINT32_MAX: no merge
+    // Per id, the source bytes it stands for (0: unknown).
+    uint8_t *widths; // [vocab n], 255: longer
+} brew_bpe;
+
+// A merge; of two equal pairs the later rank holds.
+void brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t product);
+// Called once, after the vocabulary and all merges.
+void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab);
+void brew_bpe_release(brew_bpe *bpe);
+
+// Room for the symbols of one piece; zero-initialise.
+typedef struct brew_bpe_work {
+    int32_t *ids; // the result
+    uint32_t *starts;
+    size_t n, cap;
+    struct brew_bpe_link *links;
+    struct brew_bpe_event *heap;
+    size_t link_cap, heap_cap;
+    brew_buf spell;
+} brew_bpe_work;
+void brew_bpe_work_release(brew_bpe_work *work);
+
+// Encodes a piece (valid UTF-8 if not byte-level) into work: n ids, and where in the piece each begins.
+void brew_bpe_encode(const brew_bpe *bpe, brew_bpe_work *work, const char *piece, size_t len);
+
+#endif

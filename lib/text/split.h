@@ -1,0 +1,51 @@
+// Splitting text into pieces, as the regular expressions of known tokenizers do, without them.
+//
+// A splitter finds the end of the piece that begins at `at` (< len), seeing the text [0, len) as if
+// nothing stood around it. Each is exact for all of Unicode (valid UTF-8).
+#ifndef BREW_TEXT_SPLIT_H
+#define BREW_TEXT_SPLIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+// *match: whether the pattern matched this piece, or it lies between matches.
+typedef size_t brew_split_fn(const char *text, size_t at, size_t len, bool *match);
+
+// Pieces of whole texts.
+brew_split_fn brew_split_gpt2;        // ByteLevel's own pattern
+brew_split_fn brew_split_gpt2_digits; // Digits (each alone), then that pattern: SmolLM, StarCoder
+brew_split_fn brew_split_llama3;      // up to three digits together
+brew_split_fn brew_split_qwen2;       // digits alone
+// Steps of sequences.
+brew_split_fn brew_split_digit, brew_split_digits; // numeric characters alone; runs of them
+
+// The hand-written splitter of a pattern, or NULL. Patterns are compared as text.
+brew_split_fn *brew_split_known(const char *pattern, size_t len);
+
+// A pattern run by PCRE2, read as Oniguruma reads it (Ruby syntax), with Unicode classes from our own
+// tables. What may mean something else there is refused by name.
+typedef struct brew_split_regex brew_split_regex;
+brew_split_regex *brew_split_regex_new(const char *pattern, size_t len, brew_err *err);
+void brew_split_regex_free(brew_split_regex *regex);
+// Room for matching, one per thread and pattern.
+typedef struct brew_split_room brew_split_room;
+brew_split_room *brew_split_room_new(const brew_split_regex *regex);
+void brew_split_room_free(brew_split_room *room);
+void brew_split_room_reset(brew_split_room *room); // before the first piece of another text
+// As a splitter; negative if the text takes more than PCRE2's limits.
+int brew_split_regex_next(const brew_split_regex *regex, brew_split_room *room, const char *text,
+                          size_t at, size_t len, size_t *end, bool *match, brew_err *err);
+
+// The mask splitter (split_mask.h): appends ends of pieces from *at on, *at being the start of a piece,
+// until the room of `ends` is used or no further one is certain; advances *at to the last end.
+enum brew_grammar {
+    BREW_GRAMMAR_GPT2,
+    BREW_GRAMMAR_GPT2_DIGITS,
+    BREW_GRAMMAR_LLAMA3,
+    BREW_GRAMMAR_QWEN2
+};
+
+#endif
