@@ -164,6 +164,12 @@ void brew_star_drop_request(brew_star *star) {
     }
 }
 
+void brew_star_drop_history(brew_star *star) {
+    size_t r = star->n_requests - 1;
+    star->answer_splits[r + 1] = star->answer_splits[r] + (int64_t)brew_star_items(star, r);
+    star->n_answers = (size_t)star->answer_splits[r + 1];
+}
+
 void brew_star_append(brew_star *star, const brew_star *from, size_t r) {
     int64_t first = from->segments[from->requests[r]], base = (int64_t)star->n_ids;
     for (int64_t s = from->requests[r]; s < from->requests[r + 1]; s++) {

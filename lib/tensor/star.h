@@ -56,6 +56,8 @@ void brew_star_add_meta(brew_star *star, const char *json, size_t len); // one l
 const char *brew_star_meta(const brew_star *star, size_t r, size_t *len);
 // Takes back everything of the last request (a record that turned out bad half way).
 void brew_star_drop_request(brew_star *star);
+// Takes back the last request's history answers, where only its items are scored.
+void brew_star_drop_history(brew_star *star);
 // Appends request r of another batch.
 void brew_star_append(brew_star *star, const brew_star *from, size_t r);
 

@@ -74,6 +74,9 @@ static void test_building(void) {
     brew_star_drop_request(&copy);
     ok(same(&star, &copy), "dropping the last request restores");
     brew_star_drop_request(&copy);
+    is_int((long long)copy.n_answers, 3, "one request with three answers is left");
+    brew_star_drop_history(&copy);
+    ok(copy.n_answers == 2 && !brew_star_check(&copy, 20, &err), "two without its history");
     brew_star_drop_request(&copy);
     is_int((long long)(copy.n_ids + copy.n_segments + copy.n_answers + copy.n_sets + copy.meta.len),
            0, "dropping all leaves nothing, label sets included");
