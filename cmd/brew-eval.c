@@ -1,0 +1,195 @@
+// brew-eval: scores to metrics with intervals, baselines, comparisons and gates. See brew-eval(1).
+#include <inttypes.h>
+#include <math.h>
+
+#include "cli/cli.h"
+#include "rank/baseline.h"
+#include "rank/compare.h"
+#include "rank/gate.h"
+#include "rank/reader.h"
+#include "rank/report.h"
+#include "text/events.h"
+
+enum { MAX_LINE = 256 << 20, MAX_GATES = 256 };
+
+static const char *task_path, *group, *output;
+static brew_opt_list event_paths, by, gate_texts;
+static int64_t k = 10, replicates = 1000, expect;
+static bool compare, allow_missing, allow_empty, json;
+
+static struct brew_opt options[] = {
+    BREW_OPT_FLAG(0, "compare", &compare, "two files A and B: differences B - A, paired"),
+    BREW_OPT_FLAG(0, "allow-missing", &allow_missing, "compare what both files hold"),
+    BREW_OPT_LIST(0, "events", &event_paths, "EVENTS", "the log, for baselines (the task's own)"),
+    BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file, for baselines"),
+    BREW_OPT_LIST(0, "by", &by, "FIELD", "slice by a field of meta, or item.FIELD of item_meta"),
+    BREW_OPT_STRING(0, "group", &group, "FIELD", "rank within this field of meta (the request)"),
+    BREW_OPT_INT(0, "k", &k, 1, 1000000, "N", "cut of ndcg@k and recall@k (10)"),
+    BREW_OPT_INT(0, "replicates", &replicates, 0, 1000000, "N",
+                 "bootstrap replicates, 0 for variances in one pass (1000)"),
+    BREW_OPT_LIST(0, "gate", &gate_texts, "GATE", "exit 1 unless it holds, like 'auc.lo>=0.70'"),
+    BREW_OPT_FLAG(0, "json", &json, "write one JSON object"),
+    BREW_OPT_STRING('o', "output", &output, "FILE", "write to FILE"),
+    BREW_OPT_INT(0, "expect", &expect, 0, 9007199254740992.0, "N", "fail unless N records a file"),
+    BREW_OPT_FLAG(0, "allow-empty", &allow_empty, "no records at all is no error"),
+    BREW_OPT_END};
+
+static struct brew_cli cli = {.name = "brew-eval",
+                              .does =
+                                  "say what scores are worth: metrics with intervals, baselines, "
+                                  "comparisons, gates",
+                              .args = "[SCORES] | --compare A B",
+                              .options = options,
+                              .max_args = 2,
+                              .reads_stdin = true};
+
+static brew_gate gates[MAX_GATES];
+static brew_reader reader, other;
+static brew_baselines baselines;
+
+static int read_scores(const char *path, brew_reader *into) {
+    const char *line;
+    size_t len;
+    int got;
+    brew_reader_init(into, group, by.values, by.n, true);
+    brew_in *in = brew_in_open(path, &cli.err);
+    if (!in) return -1;
+    while ((got = brew_in_line(in, &line, &len, MAX_LINE, &cli.err)) > 0) {
+        uint64_t number = brew_in_line_number(in);
+        if (brew_reader_add(into, line, len, &cli.err) == 0)
+            cli.accepted++;
+        else if (cli.err.code != BREW_DATA ||
+                 brew_cli_reject(&cli, brew_in_name(in), number, line, len) < 0)
+            break;
+        if (number % 1024 == 0) brew_cli_progress(&cli, "records", number, 0);
+    }
+    uint64_t lines = brew_in_line_number(in);
+    brew_in_close(in);
+    if (got) return -1;
+    if (brew_cli_given(&cli, "expect") && lines != (uint64_t)expect)
+        return brew_fail(&cli.err, BREW_DATA, "%s has %" PRIu64 " records, %" PRId64 " expected",
+                         path, lines, expect);
+    if (lines == 0 && !allow_empty) return brew_fail(&cli.err, BREW_DATA, "%s is empty", path);
+    if (into->answers.n == 0 && lines) brew_cli_warn(&cli, "%s: no item has an outcome", path);
+    return 0;
+}
+
+static int reject_event(void *arg, const char *file, uint64_t line, const char *row, size_t len,
+                        brew_err *why) {
+    (void)arg;
+    if (why != &cli.err) cli.err = *why;
+    return brew_cli_reject(&cli, file, line, row, len);
+}
+
+static int read_events(void) {
+    brew_events_options how = {.files = (char **)(void *)event_paths.values,
+                               .n_files = event_paths.n,
+                               .reject = reject_event};
+    brew_task *task = brew_task_load(task_path, &cli.err);
+    if (!task) return -1;
+    brew_events *events = brew_events_open(task, &how, &cli.err);
+    brew_member member = {0};
+    int got = events ? 0 : -1;
+    brew_baselines_init(&baselines, &reader);
+    while (events && (got = brew_events_next(events, &member, &cli.err)) > 0) {
+        size_t number = brew_reader_member(&reader, member.id, member.id_len);
+        for (size_t i = 0; i < member.n; i++) {
+            const brew_event *e = &member.events[i];
+            if (e->split != BREW_SPLIT_TRAIN) continue;
+            size_t item = brew_reader_item(&reader, e->item, e->item_len);
+            brew_baselines_add(&baselines, number, item, e->positive);
+        }
+    }
+    brew_member_release(&member);
+    brew_events_close(events);
+    brew_task_free(task);
+    if (got == 0 && baselines.all.n == 0)
+        return brew_fail(&cli.err, BREW_DATA, "no event lies before the split of %s", task_path);
+    return got;
+}
+
+// Adds "gates" to the report. The number missed, -1 on error.
+static int judge(brew_json *report) {
+    brew_json *list = brew_json_new_array();
+    int missed = 0;
+    brew_json_set(report, "gates", list);
+    for (size_t i = 0; i < gate_texts.n; i++) {
+        double value;
+        int passed = brew_gate_judge(&gates[i], report, &value, &cli.err);
+        if (passed < 0) return -1;
+        brew_json *gate = brew_json_new_object();
+        brew_json_set(gate, "gate", brew_json_new_string(gates[i].text, strlen(gates[i].text)));
+        brew_json_set(gate, "value", brew_json_new_real(value));
+        brew_json_set(gate, "passed", brew_json_new_bool(passed));
+        brew_json_push(list, gate);
+        missed += !passed;
+        if (!passed && isnan(value))
+            brew_cli_warn(&cli, "gate missed: %s (it has no value)", gates[i].text);
+        else if (!passed)
+            brew_cli_warn(&cli, "gate missed: %s (it is %.6g)", gates[i].text, value);
+    }
+    return missed;
+}
+
+static void check_usage(void) {
+    if (compare && cli.n_args != 2) brew_cli_usage(&cli, "--compare takes two files");
+    if (!compare && cli.n_args > 1) brew_cli_usage(&cli, "two files need --compare");
+    if (allow_missing && !compare) brew_cli_usage(&cli, "--allow-missing goes with --compare");
+    if (compare && task_path) brew_cli_usage(&cli, "--compare and --task exclude each other");
+    if (event_paths.n && !task_path) brew_cli_usage(&cli, "--events needs --task");
+    if (gate_texts.n > MAX_GATES) brew_cli_usage(&cli, "more than %d gates", MAX_GATES);
+    for (size_t i = 0; i < gate_texts.n; i++)
+        if (brew_gate_parse(&gates[i], gate_texts.values[i], &cli.err) < 0)
+            brew_cli_usage(&cli, "%s", cli.err.text);
+}
+
+static brew_json *make_report(char **files) {
+    brew_evaluate_options how = {k, replicates, (uint64_t)cli.seed};
+    if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
+    if (!compare) {
+        if (task_path && read_events() < 0) return NULL;
+        return brew_report_one(&reader, task_path ? &baselines : NULL, &how, brew_cli_pool(&cli),
+                               &cli.err);
+    }
+    brew_join join = {0};
+    brew_json *report = NULL;
+    if (read_scores(files[1], &other) == 0 &&
+        brew_join_init(&join, &reader, &other, allow_missing, &cli.err) == 0)
+        report = brew_report_two(&reader, &other, &join, &how, brew_cli_pool(&cli), &cli.err);
+    brew_join_release(&join);
+    return report;
+}
+
+static int write_report(const brew_json *report) {
+    brew_buf text = {0};
+    if (json) {
+        brew_json_write(&text, report);
+        brew_buf_addc(&text, '\n');
+    } else {
+        brew_report_text(&text, report);
+    }
+    brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
+    int status = out ? brew_out_write(out, text.ptr, text.len, &cli.err) : -1;
+    brew_buf_release(&text);
+    if (status == 0) return brew_out_commit(out, &cli.err);
+    brew_out_abandon(out);
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    char **files = brew_cli_start(&cli, argc, argv);
+    check_usage();
+    brew_json *report = make_report(files);
+    int missed = report ? judge(report) : -1;
+    if (missed < 0 || write_report(report) < 0) {
+        brew_json_free(report);
+        return brew_cli_die(&cli);
+    }
+    brew_cli_fact_int(&cli, "answers", (int64_t)reader.answers.n);
+    brew_json_free(report);
+    brew_reader_release(&reader);
+    brew_reader_release(&other);
+    brew_baselines_release(&baselines);
+    int status = brew_cli_finish(&cli);
+    return missed ? BREW_NEGATIVE : status;
+}
