@@ -247,7 +247,8 @@ static void add_event(const brew_events *events, brew_member *member, cursor c) 
     event->action = (int32_t)get_be64(&c) - 1;
     event->positive = event->action >= 0 && events->task->actions[event->action].positive;
     event->item_history = get_be64(&c);
-    event->split = (uint8_t)brew_datasplit_of_time(&events->split, event->time);
+    event->split = event->action < 0 ? BREW_SPLIT_TRAIN
+                                     : (uint8_t)brew_datasplit_of_time(&events->split, event->time);
 }
 
 static void split_member(const brew_datasplit *split, brew_member *member) {
