@@ -1,0 +1,211 @@
+// brew-score: prompt records or a token stream in, one line of scores per record out.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "io/modeldir.h"
+#include "io/star_stream.h"
+#include "kernel/ops.h"
+#include "model/model.h"
+#include "rank/score.h"
+#include "text/encoder.h"
+
+static const char *model_path, *out_path;
+static int64_t block_rows, max_query_tokens, expect;
+static int precision, fit;
+static bool logprobs, no_bos, specials, allow_empty;
+
+static struct brew_opt options[] = {
+    BREW_OPT_STRING('m', "model", &model_path, "MODEL", "the model: directory, .gguf, tar, or -"),
+    BREW_OPT_STRING('o', "output", &out_path, "FILE", "write scores to FILE, whole or not at all"),
+    BREW_OPT_CHOICE(0, "precision", &precision, "auto|f32|bf16", "arithmetic; auto: as stored"),
+    BREW_OPT_FLAG(0, "logprobs", &logprobs, "also log-probabilities over the whole vocabulary"),
+    BREW_OPT_INT(0, "block-rows", &block_rows, 1, 1 << 20, "N", "rows computed at a time (2048)"),
+    BREW_OPT_INT(0, "max-query-tokens", &max_query_tokens, 1, INT32_MAX, "N",
+                 "longest query; the context limits it, too"),
+    BREW_OPT_CHOICE(0, "fit", &fit, "reject|oldest",
+                    "a query too long: reject the record, or drop its oldest history lines"),
+    BREW_OPT_FLAG(0, "no-bos", &no_bos, "no BOS before queries"),
+    BREW_OPT_FLAG(0, "specials", &specials, "special tokens written in data are special"),
+    BREW_OPT_INT(0, "expect", &expect, 0, 9007199254740992.0, "N",
+                 "fail unless N records are read"),
+    BREW_OPT_FLAG(0, "allow-empty", &allow_empty, "an input of no bytes is no error"),
+    BREW_OPT_END};
+static struct brew_cli cli = {.name = "brew-score",
+                              .does = "Score each item of each prompt with a language model.",
+                              .args = "[FILE]",
+                              .options = options,
+                              .max_args = 1,
+                              .reads_stdin = true,
+                              .uses_kernels = true};
+
+// Everything between the options and the end; closed in one place.
+static struct {
+    brew_modeldir *dir;
+    brew_config config;
+    brew_backend *be;
+    brew_model *model;
+    brew_in *in;
+    brew_out *out;
+    brew_scorer *scorer;
+    brew_encoder *encoder;
+    brew_lines *lines;
+    brew_star_reader *reader;
+    char arithmetic[64];
+} run;
+
+static void close_all(void) {
+    brew_lines_free(run.lines);
+    brew_star_read_free(run.reader);
+    brew_scorer_free(run.scorer);
+    brew_encoder_free(run.encoder);
+    brew_model_free(run.model);
+    brew_backend_close(run.be);
+    brew_config_release(&run.config);
+    brew_modeldir_close(run.dir);
+    brew_in_close(run.in);
+}
+
+static int open_all(const char *path) {
+    brew_err *err = &cli.err;
+    if (!(run.in = brew_in_open(path, err)) || !(run.dir = brew_modeldir_open(model_path, err)) ||
+        brew_config_read(&run.config, run.dir, err))
+        return -1;
+    enum brew_precision stored = brew_model_precision(&run.config, run.dir);
+    enum brew_precision wanted = precision == 1   ? BREW_PRECISION_F32
+                                 : precision == 2 ? BREW_PRECISION_BF16
+                                                  : stored;
+    run.be = brew_backend_open(cli.kernel, wanted, brew_cli_pool(&cli), err);
+    if (!run.be || !(run.model = brew_model_open(run.dir, run.be, err))) return -1;
+    const char *name = wanted == BREW_PRECISION_F32 ? "f32" : "bf16";
+    snprintf(run.arithmetic, sizeof run.arithmetic, "%s/%s", name, run.be->level);
+    brew_cli_note(&cli, "%s, kernels %s, precision %s, %d threads, ready after %.2f s",
+                  run.config.family, run.be->level, name, brew_pool_threads(brew_cli_pool(&cli)),
+                  brew_cli_seconds(&cli));
+    brew_cli_fact_string(&cli, "kernel", run.be->level);
+    brew_cli_fact_string(&cli, "precision", name);
+    brew_cli_fact_real(&cli, "ready_seconds", brew_cli_seconds(&cli));
+    run.out = brew_out_open(out_path, BREW_OUT_TEXT, err);
+    if (!run.out) return -1;
+    brew_score_options score = {block_rows, logprobs, run.arithmetic};
+    run.scorer = brew_scorer_new(run.model, run.out, &score);
+    brew_encode_options encode = {.bos = !no_bos,
+                                  .specials = specials,
+                                  .vocab = (size_t)run.config.vocab,
+                                  .max_query = max_query_tokens,
+                                  .max_span = run.config.context,
+                                  .fit = fit ? BREW_FIT_OLDEST : BREW_FIT_REJECT};
+    run.encoder = brew_encoder_new(run.dir, brew_pool_threads(brew_cli_pool(&cli)), &encode);
+    return 0;
+}
+
+// A request that is known to be sound.
+static int score(const brew_star *star, size_t r) {
+    cli.accepted++;
+    if (brew_scorer_add(run.scorer, star, r, &cli.err)) return -1;
+    brew_cli_progress(&cli, "items", brew_scorer_items(run.scorer), 0);
+    return 0;
+}
+
+static int score_records(void) {
+    brew_line line;
+    int got;
+    run.lines = brew_lines_new(run.in, brew_cli_pool(&cli), brew_encode_prompt, run.encoder);
+    while ((got = brew_lines_next(run.lines, &line, &cli.err)) > 0) {
+        if (!line.failed) {
+            if (score(line.star, line.request)) return -1;
+            continue;
+        }
+        cli.err = *line.failed;
+        if (brew_encoder_failed(run.encoder) ||
+            brew_cli_reject(&cli, brew_in_name(run.in), line.number, line.line, line.len))
+            return -1;
+    }
+    return got;
+}
+
+// A stream's requests are tokens already: one that does not fit is rejected, by its number.
+static int score_request(const brew_star *star, size_t r, uint64_t number) {
+    int64_t span = brew_star_span(star, r), query = brew_star_query_len(star, r);
+    size_t len;
+    const char *meta = brew_star_meta(star, r, &len);
+    if (span > run.config.context)
+        brew_fail(&cli.err, BREW_DATA,
+                  "query and longest item have %" PRId64 " tokens, beyond the limit of %" PRId64,
+                  span, run.config.context);
+    else if (max_query_tokens && query > max_query_tokens)
+        brew_fail(&cli.err, BREW_DATA,
+                  "the query has %" PRId64 " tokens, beyond the limit of %" PRId64, query,
+                  max_query_tokens);
+    else
+        return score(star, r);
+    return brew_cli_reject(&cli, brew_in_name(run.in), number, meta, len);
+}
+
+static int check_tokenizer(void) {
+    const char *made_by = brew_star_read_tokenizer(run.reader);
+    if (!*made_by) return 0;
+    const brew_tokenizer *tok = brew_encoder_tokenizer(run.encoder, &cli.err);
+    if (!tok) return brew_err_context(&cli.err, "to compare it with the token stream's");
+    const char *ours = brew_tokenizer_digest(tok);
+    if (!strcmp(made_by, ours)) return 0;
+    return brew_fail(&cli.err, BREW_DATA,
+                     "%s: tokenized with %.12s..., the model's tokenizer is %.12s...",
+                     brew_in_name(run.in), made_by, ours);
+}
+
+static int score_stream(void) {
+    if (fit) brew_cli_usage(&cli, "--fit oldest: a token stream's history lines are not known");
+    const brew_star *star;
+    uint64_t number = 0;
+    int got;
+    if (!(run.reader = brew_star_read_start(run.in, &cli.err)) || check_tokenizer()) return -1;
+    while ((got = brew_star_read(run.reader, &star, &cli.err)) > 0) {
+        if (brew_star_check(star, (size_t)run.config.vocab, &cli.err))
+            return brew_err_context(&cli.err, "%s", brew_in_name(run.in));
+        for (size_t r = 0; r < star->n_requests; r++)
+            if (score_request(star, r, ++number)) return -1;
+    }
+    return got;
+}
+
+static int score_input(void) {
+    int stream = brew_star_sniff(run.in, &cli.err);
+    if (stream < 0 || (stream ? score_stream() : score_records())) return -1;
+    uint64_t read = cli.accepted + cli.rejected;
+    if (brew_cli_given(&cli, "expect") && read != (uint64_t)expect)
+        return brew_fail(&cli.err, BREW_DATA, "%s: %" PRIu64 " records, %" PRId64 " expected",
+                         brew_in_name(run.in), read, expect);
+    if (!brew_in_offset(run.in) && !allow_empty)
+        return brew_fail(&cli.err, BREW_DATA, "%s: is empty", brew_in_name(run.in));
+    return brew_scorer_flush(run.scorer, &cli.err);
+}
+
+static void add_facts(double seconds) {
+    uint64_t items = brew_scorer_items(run.scorer), tokens = brew_scorer_tokens(run.scorer);
+    brew_encode_counts counts = brew_encoder_counts(run.encoder);
+    double rate = seconds > 0 ? (double)items / seconds : 0;
+    brew_cli_fact_int(&cli, "items", (int64_t)items);
+    brew_cli_fact_int(&cli, "tokens", (int64_t)tokens);
+    brew_cli_fact_int(&cli, "lines_dropped", (int64_t)counts.lines_dropped);
+    brew_cli_fact_real(&cli, "items_per_second", rate);
+    brew_cli_note(&cli, "%" PRIu64 " items, %" PRIu64 " tokens, %.1f items/s", items, tokens, rate);
+}
+
+int main(int argc, char **argv) {
+    char **files = brew_cli_start(&cli, argc, argv);
+    const char *path = files[0] ? files[0] : "-";
+    if (!model_path) brew_cli_usage(&cli, "-m MODEL is missing");
+    if (!strcmp(path, "-") && !strcmp(model_path, "-"))
+        brew_cli_usage(&cli, "model and records cannot both come from standard input");
+    int failed = open_all(path);
+    double ready = brew_cli_seconds(&cli);
+    failed = failed || score_input();
+    if (!failed) {
+        add_facts(brew_cli_seconds(&cli) - ready);
+        failed = brew_out_commit(run.out, &cli.err);
+    }
+    close_all();
+    return failed ? brew_cli_die(&cli) : brew_cli_finish(&cli);
+}
