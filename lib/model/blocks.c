@@ -4,53 +4,35 @@
 
 #include "base/mem.h"
 
-static int by_row(const void *a, const void *b) {
-    const brew_reading *x = a, *y = b;
-    if (x->row != y->row) return x->row < y->row ? -1 : 1;
-    return x->answer < y->answer ? -1 : x->answer > y->answer;
-}
-
-// The segment of request r that holds the row.
-static int64_t segment_of(const brew_star *star, size_t r, int64_t row) {
-    int64_t low = star->requests[r], high = star->requests[r + 1];
-    while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        if (star->segments[middle] <= row)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void find_needs(brew_blocks *blocks, size_t r) {
+// A checked star reads the last row of every item, then some rows of the query in ascending order: so
+// items are computed whole, and the answers in order of rows are the query's, then the items'.
+static void plan_request(brew_blocks *blocks, size_t r) {
     const brew_star *star = blocks->star;
-    int64_t query = star->requests[r], query_len = brew_star_query_len(star, r), longest = 0;
-    bool items_read = false;
-    for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
-        int64_t row = star->answers[a], s = segment_of(star, r, row);
-        int64_t rows = row + 1 - star->segments[s];
-        if (rows > blocks->need[s]) blocks->need[s] = rows;
-        if (s == query) continue;
-        items_read = true;
+    int64_t query = star->requests[r], first_item = query + 1, end = star->requests[r + 1];
+    int64_t items = end - first_item, longest = 0;
+    size_t a = (size_t)star->answer_splits[r], history = a + (size_t)items;
+    size_t stop = (size_t)star->answer_splits[r + 1], at = a;
+    for (size_t h = history; h < stop; h++)
+        blocks->readings[at++] = (brew_reading){star->answers[h], h, r};
+    for (; a < history; a++) blocks->readings[at++] = (brew_reading){star->answers[a], a, r};
+    if (items)
+        blocks->need[query] = brew_star_query_len(star, r);
+    else if (stop > history)
+        blocks->need[query] = star->answers[stop - 1] + 1 - star->segments[query];
+    for (int64_t s = first_item; s < end; s++) {
+        blocks->need[s] = star->segments[s + 1] - star->segments[s];
         if (blocks->need[s] > longest) longest = blocks->need[s];
     }
-    if (items_read) blocks->need[query] = query_len;
     if (longest > blocks->rows_cap) blocks->rows_cap = longest;
-    int64_t positions = blocks->need[query] + longest;
-    if (positions > blocks->positions) blocks->positions = positions;
+    if (blocks->need[query] + longest > blocks->positions)
+        blocks->positions = blocks->need[query] + longest;
 }
 
 void brew_blocks_init(brew_blocks *blocks, const brew_star *star, int64_t rows) {
     *blocks = (brew_blocks){.star = star, .rows = rows, .rows_cap = rows};
     blocks->need = brew_calloc(star->n_segments + 1, sizeof *blocks->need);
     blocks->readings = brew_calloc(star->n_answers + 1, sizeof *blocks->readings);
-    for (size_t r = 0; r < star->n_requests; r++) {
-        find_needs(blocks, r);
-        for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++)
-            blocks->readings[a] = (brew_reading){star->answers[a], (size_t)a, r};
-    }
-    qsort(blocks->readings, star->n_answers, sizeof *blocks->readings, by_row);
+    for (size_t r = 0; r < star->n_requests; r++) plan_request(blocks, r);
     int64_t total = 0;
     size_t used = 0;
     for (size_t s = 0; s < star->n_segments; s++) {

@@ -2,9 +2,8 @@
 //
 // Segments are taken in the order of the stream. A query may be cut anywhere into pieces; an item stays
 // whole. A block holds up to `rows` rows (more only where one item is longer), pieces of several
-// requests, and at most `kv_budget` bytes of query caches (one request's may be larger). Rows that no
-// answer depends on are left out: items without an answer, what stands behind an item's last answer,
-// and, where no item is read, what stands behind a query's last answer.
+// requests, and at most `kv_budget` bytes of query caches (one request's may be larger). What no answer
+// depends on is left out: in a request without items, all that stands behind the query's last answer.
 //
 //     block 0            block 1                    block 2
 //     | query r0 ...     | ... query r0 | item | item | item | query r1 | item | ...
@@ -13,7 +12,7 @@
 
 #include "model/model.h"
 
-// An answer's row, in ascending order of rows: the order in which blocks reach them.
+// An answer's row. Listed in ascending order of rows, each row once: as blocks reach them.
 typedef struct brew_reading {
     int64_t row;   // in the star
     size_t answer; // its number

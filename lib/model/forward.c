@@ -126,7 +126,7 @@ static int64_t fill_rows(pass *p) {
                (size_t)span->rows * sizeof *ws->ids);
         for (; reading < end && reading->row < b->span_starts[i] + span->rows; reading++) {
             int64_t row = span->row + reading->row - b->span_starts[i];
-            if (!ws->wanted[row]) ws->row_list[n_read++] = row;
+            ws->row_list[n_read++] = row;
             ws->wanted[row] = 1;
         }
     }
@@ -181,14 +181,11 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
     brew_forward_result *result = p->result;
     p->ops->norm_rows(p->be, ws->picked, n_read, c->width, p->model->final_gain, c->norm_eps,
                       ws->hidden);
-    int64_t n = 0, index = -1, last_row = -1;
+    int64_t n = 0;
     for (size_t i = 0; i < b->n_readings; i++) {
-        const brew_reading *reading = &b->readings[b->first_reading + i];
-        index += reading->row != last_row; // readings ascend by row, as row_list does
-        last_row = reading->row;
-        int32_t set = star->answer_set[reading->answer];
+        int32_t set = star->answer_set[b->readings[b->first_reading + i].answer];
         for (int64_t k = star->label_splits[set]; k < star->label_splits[set + 1]; k++, n++) {
-            ws->pair_rows[n] = index;
+            ws->pair_rows[n] = (int64_t)i;
             ws->pair_ids[n] = star->label_ids[k];
         }
     }
@@ -209,13 +206,8 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
     if (!p->with_lse) return 0;
     p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, c->width, ws->lse);
     p->ops->download(p->be, ws->host, ws->lse, (size_t)n_read * sizeof(float));
-    index = last_row = -1;
-    for (size_t i = 0; i < b->n_readings; i++) {
-        const brew_reading *reading = &b->readings[b->first_reading + i];
-        index += reading->row != last_row;
-        last_row = reading->row;
-        result->lse[reading->answer] = ws->host[index];
-    }
+    for (size_t i = 0; i < b->n_readings; i++)
+        result->lse[b->readings[b->first_reading + i].answer] = ws->host[i];
     return 0;
 }
 
@@ -232,13 +224,9 @@ static int reserve(pass *p, brew_err *err) {
                                   .shape = p->shape};
     // A dry run over the blocks: cutting costs next to nothing.
     while (brew_blocks_next(b, cache_bytes, p, KV_BUDGET)) {
-        int64_t pairs = 0, rows = 0, last_row = -1;
-        for (size_t i = 0; i < b->n_readings; i++) {
-            const brew_reading *reading = &b->readings[b->first_reading + i];
-            pairs += set_size(p->star, reading->answer);
-            rows += reading->row != last_row;
-            last_row = reading->row;
-        }
+        int64_t pairs = 0, rows = (int64_t)b->n_readings;
+        for (size_t i = 0; i < b->n_readings; i++)
+            pairs += set_size(p->star, b->readings[b->first_reading + i].answer);
         if (pairs > sizes.pairs) sizes.pairs = pairs;
         if (rows > sizes.read_rows) sizes.read_rows = rows;
     }

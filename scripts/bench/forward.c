@@ -68,9 +68,9 @@ int main(int argc, char **argv) {
     brew_err err = {0};
     double start = now();
     brew_pool *pool = brew_pool_new(atoi(argv[3]));
-    brew_backend *be = brew_backend_open(
-        argc > 4 ? argv[4] : NULL, argv[2][0] == 'f' ? BREW_PRECISION_F32 : BREW_PRECISION_BF16, pool,
-        &err);
+    brew_backend *be =
+        brew_backend_open(argc > 4 ? argv[4] : NULL,
+                          argv[2][0] == 'f' ? BREW_PRECISION_F32 : BREW_PRECISION_BF16, pool, &err);
     brew_modeldir *dir = be ? brew_modeldir_open(argv[1], &err) : NULL;
     brew_model *model = dir ? brew_model_open(dir, be, &err) : NULL;
     int status = model ? 0 : -1;
