@@ -338,12 +338,66 @@ static void test_provenance(void) {
     brew_json_free(all);
 }
 
+// The lines of the manual between `.\" test: numpy` and `.Ed`, without the markup.
+static bool snippet_from_manual(const char *to) {
+    FILE *page = fopen("man/brew-formats.5", "r"), *script = fopen(to, "w");
+    char line[512];
+    int inside = 0; // 1: behind the mark, 2: in the block
+    while (page && script && fgets(line, sizeof line, page)) {
+        if (!strcmp(line, ".\\\" test: numpy\n")) inside = 1;
+        if (inside == 2 && !strcmp(line, ".Ed\n")) inside = 3;
+        if (inside == 2) fputs(line, script);
+        if (inside == 1 && !strncmp(line, ".Bd", 3)) inside = 2;
+    }
+    if (page) fclose(page);
+    if (script) fclose(script);
+    return inside == 3;
+}
+
+// Python, if one with numpy is to be had: $PYTHON, the build's own, or the system's.
+static bool find_python(char *out, size_t size) {
+    const char *given = getenv("PYTHON"), *build = getenv("BUILD");
+    for (int i = 0; i < 3; i++) {
+        if (i == 0 && given) snprintf(out, size, "%s", given);
+        if (i == 1) snprintf(out, size, "%s/venv/bin/python", build ? build : "build");
+        if (i == 2) snprintf(out, size, "python3");
+        char command[1200];
+        snprintf(command, sizeof command, "%s -c 'import numpy' 2>/dev/null", out);
+        if ((i || given) && !system(command)) return true;
+    }
+    return false;
+}
+
+static void test_numpy(void) {
+    char python[1000], script[80], command[1300], line[200];
+    snprintf(script, sizeof script, "%s/snippet.py", dir);
+    if (!find_python(python, sizeof python)) {
+        printf("ok %d - # SKIP no Python with numpy\n", ++tap_count);
+        return;
+    }
+    ok(snippet_from_manual(script), "the manual's example");
+    snprintf(command, sizeof command, "%s %s < %s", python, script, path);
+    FILE *pipe = popen(command, "r");
+    static const char *const want[] = {
+        "000000.ids.npy int32 (21,) 744\n",         "000000.segments.npy int64 (9,) 96\n",
+        "000000.requests.npy int64 (3,) 12\n",      "000000.answers.npy int64 (8,) 86\n",
+        "000000.answer_splits.npy int64 (3,) 12\n", "000000.answer_set.npy int32 (8,) 2\n",
+        "000000.label_ids.npy int32 (5,) 29\n",     "000000.label_splits.npy int64 (3,) 7\n",
+        "000000.targets.npy int32 (8,) 2\n",        "000000.weights.npy float32 (8,) 11.0\n",
+        "000000.offsets.npy float32 (8,) -1.5\n",
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        is_str(pipe && fgets(line, sizeof line, pipe) ? line : NULL, want[i], "an array in numpy");
+    ok(pipe && !fgets(line, sizeof line, pipe) && !pclose(pipe), "and no more");
+}
+
 int main(void) {
     if (!mkdtemp(dir)) return 1;
     test_round_trip();
     test_bytes();
     brew_err err;
     if (write_stream(path, 1, &err)) return 1; // a small one for what follows
+    test_numpy();
     test_cuts();
     test_pipe();
     test_refusals();
