@@ -139,11 +139,12 @@ static int check_item_meta(const struct record *r, brew_err *err) {
     if (!brew_json_is(r->item_meta, BREW_JSON_OBJECT))
         return brew_fail(err, BREW_DATA, "\"item_meta\" is %s, not an object",
                          brew_json_type_name(r->item_meta));
-    const brew_json *array;
     brew_json_iter it = {0};
-    while (brew_json_next(r->item_meta, &it))
-        if (want_array(r->item_meta, it.key, r->n, &array, err) < 0)
-            return brew_err_context(err, "item_meta");
+    for (size_t i = 0; brew_json_next(r->item_meta, &it);
+         i++) // keys are the record's own: not named
+        if (!brew_json_is(it.value, BREW_JSON_ARRAY) || brew_json_length(it.value) != r->n)
+            return brew_fail(err, BREW_DATA, "\"item_meta\" member %zu is not an array of %zu", i,
+                             r->n);
     return 0;
 }
 
