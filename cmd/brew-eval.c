@@ -15,16 +15,17 @@ enum { MAX_LINE = 256 << 20, MAX_GATES = 256 };
 static const char *task_path, *group, *output;
 static brew_opt_list event_paths, by, gate_texts;
 static int64_t k = 10, replicates = 1000, expect;
-static bool compare, allow_missing, allow_empty, json;
+static bool compare, allow_missing, prompts, allow_empty, json;
 
 static struct brew_opt options[] = {
     BREW_OPT_FLAG(0, "compare", &compare, "two files A and B: differences B - A, paired"),
     BREW_OPT_FLAG(0, "allow-missing", &allow_missing, "compare what both files hold"),
     BREW_OPT_LIST(0, "events", &event_paths, "EVENTS", "the log, for baselines (the task's own)"),
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file, for baselines"),
+    BREW_OPT_FLAG(0, "prompts", &prompts, "take prompt records as constant scores, for baselines"),
     BREW_OPT_LIST(0, "by", &by, "FIELD", "slice by a field of meta, or item.FIELD of item_meta"),
     BREW_OPT_STRING(0, "group", &group, "FIELD", "rank within this field of meta (the request)"),
-    BREW_OPT_INT(0, "k", &k, 1, 1000000, "N", "cut of ndcg@k and recall@k (10)"),
+    BREW_OPT_INT('k', "top", &k, 1, 1000000, "N", "cut of ndcg@k and recall@k (10)"),
     BREW_OPT_INT(0, "replicates", &replicates, 0, 1000000, "N",
                  "bootstrap replicates, 0 for variances in one pass (1000)"),
     BREW_OPT_LIST(0, "gate", &gate_texts, "GATE", "exit 1 unless it holds, like 'auc.lo>=0.70'"),
@@ -52,6 +53,7 @@ static int read_scores(const char *path, brew_reader *into) {
     size_t len;
     int got;
     brew_reader_init(into, group, by.values, by.n, true);
+    into->prompts = prompts;
     brew_in *in = brew_in_open(path, &cli.err);
     if (!in) return -1;
     while ((got = brew_in_line(in, &line, &len, MAX_LINE, &cli.err)) > 0) {

@@ -10,7 +10,7 @@
 // One record, checked; the arrays are NULL where the record has none.
 struct record {
     const brew_json *root, *meta, *item_meta, *scores, *targets, *item_ids, *weights, *rates;
-    const brew_json *positive;
+    const brew_json *positive, *labels; // labels: of a prompt record, instead of scores
     size_t n;
     bool plain;
 };
@@ -85,6 +85,21 @@ static int check_numbers(const brew_json *array, const char *key, double min, do
     return 0;
 }
 
+// The label set of item i in a prompt record: one for all, or one per item.
+static const brew_json *label_set(const struct record *r, size_t i) {
+    const brew_json *first = brew_json_at(r->labels, 0);
+    return brew_json_is(first, BREW_JSON_ARRAY) ? brew_json_at(r->labels, i) : r->labels;
+}
+
+static size_t count_labels(const struct record *r, size_t i) {
+    return brew_json_length(r->scores ? brew_json_at(r->scores, i) : label_set(r, i));
+}
+
+static double probability(const struct record *r, size_t i, int64_t label) {
+    if (!r->scores) return 1 / (double)count_labels(r, i);
+    return brew_json_real(brew_json_at(brew_json_at(r->scores, i), (size_t)label));
+}
+
 static int check_scores(const struct record *r, brew_err *err) {
     for (size_t i = 0; i < r->n; i++) {
         const brew_json *set = brew_json_at(r->scores, i);
@@ -98,6 +113,14 @@ static int check_scores(const struct record *r, brew_err *err) {
         for (size_t l = 0; l < labels; l++) sum += brew_json_real(brew_json_at(set, l));
         if (fabs(sum - 1) > 1e-3)
             return brew_fail(err, BREW_DATA, "scores of item %zu add up to %.6g, not to 1", i, sum);
+    }
+    return 0;
+}
+
+static int check_labels(const struct record *r, brew_err *err) {
+    for (size_t i = 0; i < r->n; i++) {
+        size_t labels = count_labels(r, i);
+        if (labels == 0) return brew_fail(err, BREW_DATA, "item %zu has no labels", i);
         const brew_json *target = r->targets ? brew_json_at(r->targets, i) : NULL;
         if (target && !brew_json_is(target, BREW_JSON_INT))
             return brew_fail(err, BREW_DATA, "\"targets\" element %zu is %s, not a whole number", i,
@@ -149,10 +172,12 @@ static int check_item_meta(const struct record *r, brew_err *err) {
 }
 
 static int open_record(struct record *r, brew_err *err) {
-    if (!brew_json_is(r->scores, BREW_JSON_ARRAY))
-        return brew_fail(err, BREW_DATA, "\"scores\" is %s, not an array",
-                         brew_json_type_name(r->scores));
-    r->n = brew_json_length(r->scores);
+    const char *key = r->scores ? "scores" : "items";
+    const brew_json *items = brew_json_get(r->root, key);
+    if (!brew_json_is(items, BREW_JSON_ARRAY))
+        return brew_fail(err, BREW_DATA, "\"%s\" is %s, not an array", key,
+                         brew_json_type_name(items));
+    r->n = brew_json_length(items);
     r->item_meta = brew_json_get(r->root, "item_meta");
     r->positive = brew_json_get(r->root, "positive");
     if (r->n == 0) return brew_fail(err, BREW_DATA, "the record has no items");
@@ -168,7 +193,8 @@ static int open_record(struct record *r, brew_err *err) {
             return brew_fail(err, BREW_DATA, "\"item_ids\" element %zu is %s", i,
                              brew_json_type_name(brew_json_at(r->item_ids, i)));
     if (check_positive(r, err) < 0 || check_item_meta(r, err) < 0) return -1;
-    return check_scores(r, err);
+    if (r->scores && check_scores(r, err) < 0) return -1;
+    return check_labels(r, err);
 }
 
 static int open_plain(struct record *r, brew_err *err) {
@@ -196,7 +222,7 @@ static const brew_json *meta_field(const struct record *r, const char *field) {
     return !value && r->plain ? brew_json_get(r->root, field) : value;
 }
 
-static int open_any(struct record *r, brew_err *err) {
+static int open_any(struct record *r, bool prompts, brew_err *err) {
     if (!brew_json_is(r->root, BREW_JSON_OBJECT))
         return brew_fail(err, BREW_DATA, "the record is %s, not an object",
                          brew_json_type_name(r->root));
@@ -205,10 +231,12 @@ static int open_any(struct record *r, brew_err *err) {
         return brew_fail(err, BREW_DATA, "\"meta\" is %s, not an object",
                          brew_json_type_name(r->meta));
     r->scores = brew_json_get(r->root, "scores");
-    if (r->scores ? open_record(r, err) < 0 : false) return -1;
-    if (!r->scores && !brew_json_get(r->root, "score"))
+    r->labels = brew_json_get(r->root, "label_token_ids");
+    if (!r->labels) r->labels = brew_json_get(r->root, "label_tokens");
+    bool prompt = prompts && brew_json_get(r->root, "items");
+    if (!r->scores && !prompt && !brew_json_get(r->root, "score"))
         return brew_fail(err, BREW_DATA, "the record has neither \"scores\" nor \"score\"");
-    if (!r->scores && open_plain(r, err) < 0) return -1;
+    if ((r->scores || prompt ? open_record(r, err) : open_plain(r, err)) < 0) return -1;
     const brew_json *id = brew_json_get(r->root, "id"), *member = meta_field(r, "member");
     if (id && !is_name(id))
         return brew_fail(err, BREW_DATA, "\"id\" is %s", brew_json_type_name(id));
@@ -305,14 +333,13 @@ static bool read_answer(const struct record *r, size_t i, brew_answer *row) {
         row->positive = brew_json_is(label, BREW_JSON_INT) && brew_json_int(label) == 1;
         return brew_json_is(label, BREW_JSON_INT) && brew_json_int(label) >= 0;
     }
-    const brew_json *set = brew_json_at(r->scores, i);
     int64_t target = r->targets ? brew_json_int(brew_json_at(r->targets, i)) : -1;
     size_t n = r->positive ? brew_json_length(r->positive) : 1;
     row->score = 0;
     row->positive = false;
     for (size_t p = 0; p < n; p++) {
         int64_t label = r->positive ? brew_json_int(brew_json_at(r->positive, p)) : 0;
-        row->score += brew_json_real(brew_json_at(set, (size_t)label));
+        row->score += probability(r, i, label);
         row->positive |= target == label;
     }
     if (row->score > 1) row->score = 1; // rounding of the sum
@@ -373,7 +400,7 @@ int brew_reader_add(brew_reader *reader, const char *line, size_t len, brew_err 
     brew_json *root = brew_json_parse(line, len, err);
     if (!root) return -1;
     struct record r = {.root = root};
-    int status = open_any(&r, err);
+    int status = open_any(&r, reader->prompts, err);
     if (status == 0) status = keep_record(reader, &r, err);
     brew_json_free(root);
     return status;

@@ -4,6 +4,9 @@
 // {"score": P, "label": 0 or 1, "id": ..., "member": ..., "item_id": ...} of which only `score` is required.
 // It checks every rule it relies on before it changes anything: a bad record leaves the table as it was.
 //
+// With `prompts` set, prompt records are read, too: without scores, all labels of an item are equally likely.
+// Baselines can then be had before there is a model.
+//
 // - The score of an answer is the sum of the probabilities of its positive labels.
 // - Answers whose outcome is unknown (target -1, no targets, no label) are left out and counted.
 // - Records with the same id are one request. The group is the request, or the value of a field of meta.
@@ -44,6 +47,7 @@ typedef struct brew_reader_counts {
 
 typedef struct brew_reader {
     const char *group; // a field of meta, NULL: the request. Borrowed.
+    bool prompts;      // set after init
     brew_by *by;       // [n_by]
     size_t n_by;
 

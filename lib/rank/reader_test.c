@@ -65,6 +65,29 @@ static void test_plain(void) {
     brew_reader_release(&r);
 }
 
+static void test_prompts(void) {
+    brew_reader r = {0};
+    brew_err err = {0};
+    brew_reader_init(&r, NULL, NULL, 0, true);
+    const char *one =
+        "{\"query\":\"q\",\"items\":[\"a\",\"b\"],\"label_tokens\":[\"x\",\"y\",\"z\",\"w\"],"
+        "\"targets\":[0,3],\"positive\":[0,1]}";
+    ok(add(&r, one, &err) < 0, "a prompt record is refused");
+    r.prompts = true;
+    is_int(add(&r, one, &err), 0, "unless asked for");
+    is_near(r.answers.score[1], .5, 0, "labels are equally likely");
+    is_int(add(&r,
+               "{\"items\":[\"a\",\"b\"],\"label_token_ids\":[[1,2],[3,4,5]],\"targets\":[1,2]}",
+               &err),
+           0, "sets per item");
+    is_near(r.answers.score[3], 1. / 3, 1e-15, "each with its own size");
+    ok(add(&r, "{\"items\":[\"a\"]}", &err) < 0 && strstr(err.text, "no labels"), "no labels");
+    ok(add(&r, "{\"items\":[\"a\",\"b\"],\"label_token_ids\":[[1,2]]}", &err) < 0 &&
+           strstr(err.text, "no labels"),
+       "a set is missing");
+    brew_reader_release(&r);
+}
+
 static void test_bad(void) {
     static const char *const bad[][2] = {
         {"", "empty"},
@@ -222,6 +245,7 @@ static void test_join(void) {
 int main(void) {
     test_record();
     test_plain();
+    test_prompts();
     test_bad();
     test_many_values();
     test_baselines();

@@ -1,0 +1,176 @@
+#!/bin/sh
+# brew-eval: tables, JSON, baselines, slices, comparison, gates, bad input.
+# shellcheck source=testdata/lib.sh
+. "$PWD/testdata/lib.sh"
+
+# 12 members with 6 answers in 2 requests; the scores lean to the outcome, B less than A.
+make_scores() { # how much the score knows, decimals
+    awk -v know="$1" -v form="%.$2f" 'BEGIN {
+        x = 12345
+        for (m = 0; m < 12; m++) for (q = 0; q < 2; q++) {
+            scores = targets = items = places = ""
+            for (i = 0; i < 3; i++) {
+                x = (x * 1103515245 + 12345) % 2147483648; hit = x % 1000 < 450
+                x = (x * 1103515245 + 12345) % 2147483648; noise = (x % 1000) / 1000
+                p = sprintf(form, know * (hit ? 0.8 : 0.3) + (1 - know) * noise)
+                comma = i ? "," : ""
+                scores = scores comma sprintf("[%s,%s]", p, 1 - p); targets = targets comma (1 - hit)
+                items = items comma "\"i" (m * q + i) "-" i "\""; places = places comma i
+            }
+            printf "{\"id\":\"r%d/%d\",\"scores\":[%s],\"targets\":[%s],\"item_ids\":[%s],", m, q, scores, targets, items
+            printf "\"item_meta\":{\"place\":[%s]},\"meta\":{\"member\":\"m%d\",\"history\":%d}}\n", places, m, m * 3
+        }
+    }'
+}
+make_scores 0.5 4 >"$work/a"
+make_scores 0.1 4 >"$work/b"
+make_scores 0.5 1 >"$work/rounded"
+has() { grep -q -e "$1" "$work/out"; }
+
+exits 0 "metrics of a file" brew-eval "$work/a"
+ok "counts first" has '^72 answers, 12 members, 24 groups; 95 % intervals from 1,000 bootstrap'
+is "$(sed -n 4p "$work/out" | cut -c1-13)" positive_rate "the positive rate is the first metric"
+for name in auc auc_member auc_member_weighted ndcg@10 mrr recall@10 map logloss brier ece copc ties; do
+    ok "$name has a value and an interval" has "^$name  *[0-9.]*  \[[0-9.]*, [0-9.]*\]  *[0-9]"
+done
+ok "history is sliced" has '^history 6-10 '
+ok "what is left out is said" has 'groups without a positive, not in ndcg'
+exits 0 "standard input" brew-eval - <"$work/a"
+exits 0 "JSON" brew-eval --json -o "$work/one.json" -j 1 "$work/a"
+is "$(wc -l <"$work/one.json")" 1 "is one line"
+for j in 2 3; do
+    exits 0 "JSON with $j threads" brew-eval --json -o "$work/more.json" -j $j "$work/a"
+    same "$work/one.json" "$work/more.json" "the same bytes with $j threads"
+done
+exits 0 "another seed" brew-eval --json --seed 1 -o "$work/more.json" "$work/a"
+ok "gives other intervals" sh -c "! cmp -s '$work/one.json' '$work/more.json'"
+exits 0 "one pass instead of replicates" brew-eval --replicates 0 "$work/a"
+ok "is named" has 'from the variance between members, in one pass'
+exits 0 "slices by an item's field" brew-eval --by item.place "$work/a"
+ok "in order of value" sh -c "grep '^item.place' '$work/out' | sort -c"
+exits 0 "groups by a field" brew-eval --group member -k 2 "$work/a"
+ok "12 groups, another cut" sh -c "grep -q '12 groups' '$work/out' && grep -q '^ndcg@2 ' '$work/out'"
+exits 0 "ties" brew-eval "$work/rounded"
+ok "are seen" has '^ties  *0\.[1-9]'
+
+# an answer worked out by hand: of 2 x 2 pairs 3 are won
+cat >"$work/hand" <<'END'
+{"score":0.9,"label":1,"member":"u"}
+{"score":0.2,"label":0,"member":"u"}
+{"score":0.4,"label":1,"member":"v"}
+{"score":0.6,"label":0,"member":"v"}
+{"score":0.6,"member":"v"}
+END
+exits 0 "plain rows" brew-eval --json "$work/hand"
+ok "auc by hand" has '"auc":{"value":0.75,'
+ok "auc_member by hand" has '"auc_member":{"value":0.5,'
+ok "brier by hand" has '"brier":{"value":0.1925,'
+ok "copc by hand" has '"copc":{"value":0.952380952380952'
+ok "unknown outcomes are counted" has '"unknown_outcomes":1'
+sed -n '1p;3p' "$work/hand" >"$work/ones"
+exits 0 "one class" brew-eval --json "$work/ones"
+ok "has no auc" has '"auc":{"value":null,"lo":null,"hi":null,'
+ok "its members are counted" has '"one_class_members":2'
+exits 1 "and passes no gate" brew-eval --gate 'auc>=0' "$work/ones"
+says 'gate missed: auc>=0 (it has no value)' "which is said"
+exits 0 "no outcome at all" brew-eval "$work/hand" --max-errors 0 --by nothing
+sed -n 5p "$work/hand" >"$work/none"
+exits 0 "no outcome known" brew-eval "$work/none"
+says 'no item has an outcome' "is a warning"
+exits 1 "that passes no gate" brew-eval --gate 'ece<=1' "$work/none"
+
+exits 0 "a gate that holds" brew-eval --gate 'auc.lo>=0.5' --gate 'members >= 12' "$work/a"
+ok "is listed" has '^gate auc.lo>=0.5: passed'
+exits 1 "one of two missed" brew-eval --gate 'auc.lo>=0.5' --gate 'auc.lo>=0.9999' "$work/a"
+says 'gate missed: auc.lo>=0.9999 (it is 0\.' "the missed one is named"
+ok "and listed" has '^gate auc.lo>=0.9999: missed'
+exits 2 "no gate" brew-eval --gate 'auc' "$work/a"
+exits 2 "a gate on nothing" brew-eval --gate 'acu>=0.5' "$work/a"
+says 'names no figure' "is told"
+
+exits 0 "comparison" brew-eval --compare "$work/a" "$work/b"
+ok "has both and the difference" has '^auc  *0\.[0-9]*  *0\.[0-9]*  *-0\.[0-9]*  \[-0\.'
+exits 1 "a gate on the difference" brew-eval --compare --gate 'delta.auc.lo>=-0.001' "$work/a" "$work/b"
+exits 0 "a file with itself" brew-eval --compare "$work/a" "$work/a" --gate 'delta.auc.lo>=0' \
+    --gate 'delta.logloss.hi<=0'
+sed 1d "$work/b" >"$work/short"
+exits 65 "rows missing on one side" brew-eval --compare "$work/a" "$work/short"
+says '3 answers are only in the first file, 0 only in the second' "are counted"
+exits 0 "may be allowed" brew-eval --compare --allow-missing "$work/a" "$work/short"
+ok "and are said" has '^3 answers only in A'
+cat "$work/b" "$work/short" >"$work/twice"
+exits 65 "an answer twice" brew-eval --compare "$work/a" "$work/twice"
+sed '1s/"targets":\[\([01]\)/"targets":[9\1/; s/\[90/[1/; s/\[91/[0/' "$work/b" >"$work/other"
+exits 65 "another outcome" brew-eval --compare "$work/a" "$work/other"
+says '^brew-eval: 1 answers have another outcome' "is counted"
+exits 2 "--compare with one file" brew-eval --compare "$work/a"
+exits 2 "two files without --compare" brew-eval "$work/a" "$work/b"
+exits 2 "--allow-missing alone" brew-eval --allow-missing "$work/a"
+
+# events: 1 is liked. The last event of each member is behind the split.
+cat >"$work/task.json" <<'END'
+{"task": "t", "events": {"file": "log.csv", "member": "u", "item": "i", "time": "t", "time_unit": "s", "value": "v"},
+ "items": {"file": "items.csv", "id": "i"},
+ "actions": [{"name": "liked", "label": " Yes", "values": ["1"]}, {"name": "not", "label": " No"}],
+ "positive": ["liked"], "templates": {"question": "{title}:"},
+ "history": {"max": 5}, "questions": {"max": 5}, "split": {"by": "last", "test": 0.1}}
+END
+printf 'i,title\ni0-0,A\ni0-1,B\ni9,C\n' >"$work/items.csv"
+cat >"$work/log.csv" <<'END'
+u,i,t,v
+m0,i0-0,1,1
+m0,i0-1,2,0
+m0,i0-1,2,0
+m0,i9,3,1
+m1,i0-0,1,0
+m1,i0-0,3,1
+END
+exits 0 "baselines" brew-eval --json --task "$work/task.json" "$work/a"
+ok "from the events before the split, each once" has '"before_split":3,"positive":1,'
+for name in rate item member member_item like_ratio; do
+    ok "$name is there" has "\"$name\":{\"positive_rate\""
+done
+ok "a sum of deviations is no probability" \
+    sh -c "! grep -q '\"member_item\":{[^}]*}[^}]*}[^}]*\"logloss\"' '$work/out'"
+ok "a constant has an auc of one half" has '"rate":{"positive_rate":{[^}]*},"auc":{"value":0.5,"lo":0.5,"hi":0.5,'
+exits 0 "beside the metrics" brew-eval --task "$work/task.json" "$work/a"
+ok "by name" has '^metric .* rate  *item  *member  *member_item  *like_ratio$'
+exits 0 "events from elsewhere" brew-eval --task "$work/task.json" --events "$work/log.csv" "$work/a"
+exits 2 "--events without --task" brew-eval --events "$work/log.csv" "$work/a"
+exits 66 "no such task" brew-eval --task "$work/nothing.json" "$work/a"
+brew-promptify --task "$work/task.json" --split test >"$work/prompts" 2>"$work/err"
+exits 0 "prompts as constant scores" brew-eval --task "$work/task.json" --prompts --json "$work/prompts"
+ok "with outcomes" has '^{"n":2,"members":2,'
+exits 65 "prompts without asking for them" brew-eval "$work/prompts"
+
+: >"$work/empty"
+exits 65 "an empty file" brew-eval "$work/empty"
+exits 0 "which is allowed" brew-eval --allow-empty "$work/empty"
+exits 0 "in JSON, too" brew-eval --allow-empty --json "$work/empty"
+ok "is full of nulls" has '^{"n":0,"members":0,"metrics":{"positive_rate":{"value":null,'
+exits 0 "as many as expected" brew-eval --expect 24 "$work/a"
+exits 65 "fewer than expected" brew-eval --expect 25 "$work/a"
+exits 66 "no such file" brew-eval "$work/nothing"
+head -c 1000 "$work/a" >"$work/cut"
+exits 65 "a file cut in a line" brew-eval "$work/cut"
+{
+    cat "$work/a"
+    echo '{"id":"canary","scores":[[0.5,"canary"]],"targets":[0]}'
+} >"$work/bad"
+exits 65 "a bad record" brew-eval "$work/bad"
+says "bad:25: " "file and line are named"
+ok "its contents are not" sh -c "! grep -q canary '$work/err'"
+exits 3 "is left out if allowed" brew-eval --max-errors 1 --rejects "$work/rejects" "$work/bad"
+is "$(grep -c canary "$work/rejects")" 1 "and kept with --rejects"
+ok "the others count" has '^72 answers'
+exits 74 "a full disk" sh -c "brew-eval '$work/a' >/dev/full"
+exits 74 "a full disk, JSON" sh -c "brew-eval --json '$work/a' >/dev/full"
+exits 73 "a folder that is not there" brew-eval -o "$work/no/where" "$work/a"
+exits 0 "a summary" brew-eval --summary "$work/summary" "$work/a"
+ok "counts answers" grep -q '"answers":72' "$work/summary"
+for field in 0 40 400; do
+    ok "a flipped byte at $field never crashes" sh -c "
+        { head -c $field '$work/a'; printf '\\377'; tail -c +$((field + 2)) '$work/a'; } >'$work/flip'
+        brew-eval '$work/flip' 2>/dev/null; test \$? = 65"
+done
+done_testing
