@@ -47,13 +47,13 @@ static void parse_shard(brew_events_options *out) {
         brew_cli_usage(&cli, "--shard takes I/N with I from 1 to N");
 }
 
-static void report(const brew_events_counts *events, const brew_prompt_counts *counts,
+static void report(const brew_events_counts *rows, const brew_prompt_counts *counts,
                    uint64_t members) {
     static const char *const names[] = {"records", "questions", "answered", "shown"};
-    brew_cli_fact_int(&cli, "events", (int64_t)events->read);
-    brew_cli_fact_int(&cli, "duplicates", (int64_t)events->duplicates);
+    brew_cli_fact_int(&cli, "events", (int64_t)rows->read);
+    brew_cli_fact_int(&cli, "duplicates", (int64_t)rows->duplicates);
     brew_cli_fact_int(&cli, "members", (int64_t)members);
-    brew_cli_fact_int(&cli, "items", (int64_t)events->items);
+    brew_cli_fact_int(&cli, "items", (int64_t)rows->items);
     brew_json *all = brew_json_new_object();
     uint64_t written = 0;
     for (int s = 0; s < BREW_SPLITS; s++) {
@@ -80,49 +80,69 @@ static int check_rows(const brew_events_counts *counts) {
     return 0;
 }
 
-int main(int argc, char **argv) {
-    brew_events_options how = {.reject = reject};
-    how.files = brew_cli_start(&cli, argc, argv);
-    how.n_files = (size_t)cli.n_args;
-    if (!task_path) brew_cli_usage(&cli, "--task is missing");
-    if (candidates && brew_cli_given(&cli, "split"))
-        brew_cli_usage(&cli, "--candidates and --split exclude each other");
-    parse_shard(&how);
-    brew_task *task = brew_task_load(task_path, &cli.err);
-    if (!task) return brew_cli_die(&cli);
+// What is held while running.
+static brew_task *task;
+static brew_prompter prompter;
+static brew_events *events;
+static brew_batch *batch;
+static brew_out *out;
+
+static int open_all(brew_events_options *how) {
+    task = brew_task_load(task_path, &cli.err);
+    if (!task) return -1;
     if (task->split.by == BREW_SPLIT_BY_NONE && split != BREW_SPLITS && split)
         brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
                        task_path);
-
-    brew_prompter prompter;
-    if (brew_prompter_open(&prompter, task, reject, NULL, &cli.err)) return brew_cli_die(&cli);
+    if (brew_prompter_open(&prompter, task, reject, NULL, &cli.err)) return -1;
     if (brew_cli_given(&cli, "max-history")) prompter.max_history = (size_t)max_history;
     if (brew_cli_given(&cli, "questions")) prompter.max_questions = (size_t)max_questions;
     for (int s = 0; s < BREW_SPLITS; s++) prompter.wanted[s] = split == BREW_SPLITS || split == s;
     prompter.candidates = candidates != NULL;
+    events = brew_events_open(task, how, &cli.err);
+    if (!events || check_rows(brew_events_counted(events))) return -1;
+    out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
+    return out ? 0 : -1;
+}
 
-    how.candidates = candidates;
-    how.memory_bytes = (size_t)memory_mb << 20;
-    how.member_known = brew_prompter_knows_member;
-    how.item_known = brew_prompter_knows_item;
-    how.arg = &prompter;
-    brew_events *events = brew_events_open(task, &how, &cli.err);
-    if (!events || check_rows(brew_events_counted(events))) return brew_cli_die(&cli);
-    brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
-    if (!out) return brew_cli_die(&cli);
-
+static int run(void) {
     brew_prompt_counts counts[BREW_SPLITS] = {0};
-    brew_batch *batch = brew_batch_new(&prompter, events, brew_cli_pool(&cli));
     uint64_t members = 0;
     int got;
+    batch = brew_batch_new(&prompter, events, brew_cli_pool(&cli));
     while ((got = brew_batch_next(batch, out, counts, &members, &cli.err)) > 0)
         brew_cli_progress(&cli, "members", members, 0);
-    if (got < 0 || brew_out_commit(out, &cli.err)) return brew_cli_die(&cli);
+    if (got < 0) return -1;
+    brew_out *whole = out;
+    out = NULL; // commit frees it
+    if (brew_out_commit(whole, &cli.err)) return -1;
     cli.accepted = prompter.counts.accepted + brew_events_counted(events)->accepted;
     report(brew_events_counted(events), counts, members);
+    return 0;
+}
+
+static void release(void) {
+    brew_out_abandon(out);
     brew_batch_free(batch);
     brew_events_close(events);
     brew_prompter_close(&prompter);
     brew_task_free(task);
-    return brew_cli_finish(&cli);
+}
+
+int main(int argc, char **argv) {
+    char **files = brew_cli_start(&cli, argc, argv);
+    brew_events_options how = {.files = files,
+                               .n_files = (size_t)cli.n_args,
+                               .memory_bytes = (size_t)memory_mb << 20,
+                               .candidates = candidates,
+                               .reject = reject,
+                               .member_known = brew_prompter_knows_member,
+                               .item_known = brew_prompter_knows_item,
+                               .arg = &prompter};
+    if (!task_path) brew_cli_usage(&cli, "--task is missing");
+    if (candidates && brew_cli_given(&cli, "split"))
+        brew_cli_usage(&cli, "--candidates and --split exclude each other");
+    parse_shard(&how);
+    int failed = open_all(&how) || run();
+    release();
+    return failed ? brew_cli_die(&cli) : brew_cli_finish(&cli);
 }
