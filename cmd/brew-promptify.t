@@ -88,6 +88,17 @@ is "$(sed -n 's/.*"id":"\([^"]*\)".*"item_ids":\(\[[^]]*\]\),"targets":\(\[[^]]*
     'jobs/bo/3 ["j1","j6"] [-1,-1] {"position":[1,2],"item_history":[3,1]}' "its items, targets unknown"
 is "$(grep -c 'answered\|"time"' "$work/out")" 0 "no time, nothing answered"
 
+# The page's example: its files, its output, which the page breaks into lines.
+page() {
+    awk -v at="example: $1" 'substr($0, 5) == at {on = 1; next} on && /^\.Ed/ {exit} on && !/^\./' \
+        man/brew-promptify.1 | sed 's/\\e/\\/g'
+}
+mkdir "$work/page"
+for file in movies.csv ratings.csv movies.task.json; do page $file >"$work/page/$file"; done
+exits 0 "the page's example runs" brew-promptify -t "$work/page/movies.task.json"
+is "$(grep '"member":"42"' "$work/out" | tr -d '\n')" "$(page output | tr -d '\n')" \
+    "and gives what the page says"
+
 # What is wrong is said, with its place and without its contents.
 exits 2 "no task" brew-promptify
 exits 2 "--split and --candidates" brew-promptify -t "$jobs" --split test --candidates x

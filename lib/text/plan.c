@@ -36,7 +36,9 @@ static brew_plan_record *add(planner *p, size_t question, size_t n, size_t limit
 
 static void plan_once(planner *p, size_t n) {
     for (size_t start = 0; start < n;) {
-        size_t last = n > p->max_questions ? n - p->max_questions : 0; // keeps the last record full
+        // The last record is kept full; the first tells at least as much as it asks, where it can.
+        size_t asks = start ? p->max_questions : least(p->max_questions, (n + 1) / 2);
+        size_t last = n > asks ? n - asks : 0;
         size_t question = least(start + p->max_history, last);
         if (question < start) question = start;
         size_t tied = strictly_before(p, question);

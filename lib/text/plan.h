@@ -10,7 +10,8 @@
 //
 // In train, BREW_TRAIN_ONCE lets history and questions share the events: a record's questions stand
 // up to max_history behind the last record's, and the shown events that no earlier record asked or
-// answered (those from `fresh` on) may be learned from as answered lines. So every train event is learned
+// answered (those from `fresh` on) may be learned from as answered lines. The first record tells at least as many
+// as it asks, if max_history and times allow. So every train event is learned
 // from exactly once, always with the most recent past before it. BREW_TRAIN_ALL asks every event, and no
 // line is fresh. In valid, test and among candidates no line is ever fresh.
 #ifndef BREW_TEXT_PLAN_H

@@ -72,7 +72,8 @@ static void test_small(void) {
     const int tied[] = {0, 1, 1, 1, 1, 2, 2, 3, 3, 3};
     plans("history and questions share the events", &task, 3, 2, ascending, "tttttttttttt",
           "0-3*0>3+2 5-8*5>8+2 7-10*10>10+2");
-    plans("few events are all asked", &task, 3, 4, ascending, "ttt", "0-0*0>0+3");
+    plans("of few events half are asked", &task, 3, 4, ascending, "ttt", "0-1*0>1+2");
+    plans("a single event is asked", &task, 3, 4, ascending, "t", "0-0*0>0+1");
     plans("no history wanted", &task, 0, 2, ascending, "ttt", "0-0*0>0+2 2-2*2>2+1");
     plans("events of one time are never history of each other", &task, 3, 2, tied, "tttttttttt",
           "0-1*0>1+2 2-5*3>5+2 4-7*7>7+2 4-7*7>9+1");

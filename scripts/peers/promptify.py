@@ -121,7 +121,8 @@ def train_stretches(events, n, shown, asked, once):
     while start < n:
         q = start
         if once:
-            q = max(start, min(start + shown, n - asked))
+            asks = asked if start else min(asked, (n + 1) // 2)
+            q = max(start, min(start + shown, n - asks))
             while q > start and events[q - 1][0] == events[q][0]:
                 q -= 1
         yield q, min(asked, n - q), start
