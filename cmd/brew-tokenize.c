@@ -72,6 +72,7 @@ static int open_all(const char *path) {
     run.encoder = brew_encoder_new(run.dir, brew_pool_threads(brew_cli_pool(&cli)), &encode);
     const brew_tokenizer *tok = brew_encoder_tokenizer(run.encoder, err);
     if (!tok) return -1;
+    brew_encoder_limit(run.encoder, brew_tokenizer_vocab(tok));
     brew_cli_note(&cli, "%s, ready after %.2f s", brew_tokenizer_describe(tok),
                   brew_cli_seconds(&cli));
     bool stream = !decode && to == 0;

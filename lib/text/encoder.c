@@ -49,6 +49,10 @@ void brew_encoder_free(brew_encoder *encoder) {
     free(encoder);
 }
 
+void brew_encoder_limit(brew_encoder *encoder, size_t vocab) {
+    encoder->options.vocab = vocab;
+}
+
 const brew_tokenizer *brew_encoder_tokenizer(brew_encoder *encoder, brew_err *err) {
     pthread_mutex_lock(&encoder->lock);
     if (!encoder->tok && !encoder->failure.code)

@@ -17,6 +17,8 @@ typedef struct brew_encoder brew_encoder;
 brew_encoder *brew_encoder_new(const brew_modeldir *model, int threads,
                                const brew_encode_options *options);
 void brew_encoder_free(brew_encoder *encoder);
+// Refuses ids that are not below vocab from now on, as options.vocab does.
+void brew_encoder_limit(brew_encoder *encoder, size_t vocab);
 
 // Its tokenizer, opened if it was not yet: NULL on failure. Any thread.
 const brew_tokenizer *brew_encoder_tokenizer(brew_encoder *encoder, brew_err *err);

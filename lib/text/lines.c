@@ -72,8 +72,8 @@ static brew_err *keep(const brew_err *err) {
 static void read_chunk(brew_lines *lines, struct chunk *chunk) {
     empty(chunk);
     while (!lines->end && chunk->n < CHUNK_LINES && chunk->bytes.len < CHUNK_BYTES) {
-        const char *line;
-        size_t len;
+        const char *line = NULL; // a line with a NUL is given, one that is too long is not
+        size_t len = 0;
         brew_err err = {0};
         int got = brew_in_line(lines->in, &line, &len, BREW_LINE_MAX, &err);
         if (!got) lines->end = 1;
@@ -84,10 +84,8 @@ static void read_chunk(brew_lines *lines, struct chunk *chunk) {
         if (lines->end) return;
         struct entry *entry = chunk->entries + chunk->n++;
         *entry = (struct entry){.number = brew_in_line_number(lines->in)};
-        if (got < 0)
-            entry->failed = keep(&err);
-        else
-            brew_buf_add(&chunk->bytes, line, len);
+        if (got < 0) entry->failed = keep(&err);
+        if (line) brew_buf_add(&chunk->bytes, line, len);
         entry->line_end = chunk->bytes.len;
     }
 }

@@ -62,7 +62,7 @@ int main(void) {
     read_all(1, &out);
     is_str(out.ptr,
            "1 2 abab\n2 2 r!r! [2]\n3 0 \n4 3 ! an x of 3 bytes\n5 2 rrrr [2]\n"
-           "6 0 ! a NUL byte in a line of text\n7 3 endend\nend",
+           "6 3 ! a NUL byte in a line of text\n7 3 endend\nend",
            "results, requests and failures at their places");
     write_input("", 0);
     read_all(2, &out);
