@@ -103,6 +103,12 @@ lint: all
 bench: all
 	$(Q)BUILD=$(abspath $(BUILD)) scripts/bench/run
 
+# make bench-kernels K="avx512 f32 2": the kernels alone, at one level.
+bench-kernels: $(BUILD)/scripts/bench/kernels
+	$(Q)$< $(K)
+$(BUILD)/scripts/bench/kernels: $(BUILD)/scripts/bench/kernels.o $(BUILD)/libbrew.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 print-config:
 	@echo "CC       $(CC) ($(MACHINE))"
 	@echo "CFLAGS   $(ALL_CFLAGS)"
@@ -145,7 +151,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all tests check check-slow check-san demo deps lint bench print-config install uninstall fuzz \
+.PHONY: all tests check check-slow check-san demo deps lint bench bench-kernels print-config install uninstall fuzz \
         dist clean
 .SECONDARY:
 -include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d)

@@ -155,63 +155,212 @@ static bool agrees(bool bf16, const float *got, const double *want, int64_t n) {
     return close_to(got, want, n, bf16 ? 0.01 : 1e-5, bf16 ? 0.02 : 1e-5);
 }
 
-static bool check_star(brew_backend *be, const config *c, const star *s) {
-    bool bf16 = be->precision == BREW_PRECISION_BF16;
+// One star at one level: against the oracle, and in pieces, blocks and another order for its bits.
+static bool check_level(const char *level, enum brew_precision precision, const config *c,
+                        const star *s, const float *qkv, const float *gain, const double *want) {
+    brew_backend *be = open_level(level, precision, 2);
     int64_t n = s->rows * c->heads * c->head_dim;
-    float *qkv = random_floats(1, s->rows * width_of(c));
-    float *gain = c->gains ? random_floats(2, c->head_dim) : NULL;
     float *got = brew_calloc((size_t)n + 1, sizeof *got),
           *again = brew_calloc((size_t)n + 1, sizeof *got);
-    double *want = brew_calloc((size_t)n + 1, sizeof *want);
     run_star(be, c, s, qkv, s->query + 1, s->rows + 1, false, gain, got);
-    run_star(be, c, s, qkv, 37, 50, true, gain, again); // extended by pieces, blocks, another order
-    oracle(c, s, bf16, qkv, gain, want);
-    bool good = agrees(bf16, got, want, n);
+    run_star(be, c, s, qkv, 37, 50, true, gain, again);
+    bool good = agrees(precision == BREW_PRECISION_BF16, got, want, n);
     bool same = !memcmp(got, again, (size_t)n * sizeof *got);
-    if (!same) printf("# in pieces the bits are others\n");
-    free(qkv);
-    free(gain);
+    if (!good || !same) printf("# %s%s\n", level, same ? "" : ": in pieces the bits are others");
     free(got);
     free(again);
-    free(want);
+    close_level(be);
     return good && same;
 }
 
-static const int64_t query_lengths[] = {0, 1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200};
+__attribute__((format(printf, 3, 4))) static void check_star(const config *c, const star *s,
+                                                             const char *fmt, ...) {
+    char what[100];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    float *qkv = random_floats(1, s->rows * width_of(c));
+    float *gain = c->gains ? random_floats(2, c->head_dim) : NULL;
+    double *want = brew_calloc((size_t)(s->rows * c->heads * c->head_dim) + 1, sizeof *want);
+    for (int precision = BREW_PRECISION_F32; precision <= BREW_PRECISION_BF16; precision++) {
+        bool good = true;
+        oracle(c, s, precision == BREW_PRECISION_BF16, qkv, gain, want);
+        for (const char *const *level = brew_backend_levels(); *level; level++)
+            good &= check_level(*level, precision, c, s, qkv, gain, want);
+        ok(good, "%s: %s, at every level", precision ? "bf16" : "f32", what);
+    }
+    free(qkv);
+    free(gain);
+    free(want);
+}
 
-static void test_level(const char *level, enum brew_precision precision) {
-    brew_backend *be = open_level(level, precision, 2);
-    const char *name = precision ? "bf16" : "f32";
-    const int64_t items[] = {1, 5, 130, 3, 64, 5, 65, 31, 32, 33, 2, 20, 63};
-    for (size_t i = 0; i < sizeof query_lengths / sizeof *query_lengths; i++) {
-        star s = star_of(query_lengths[i], sizeof items / sizeof *items, items);
-        config c = {6, 2, 64, 0, false};
-        ok(check_star(be, &c, &s), "%s %s: query of %lld keys", level, name, (long long)s.query);
+static const int64_t items[] = {1, 5, 130, 3, 64, 5, 65, 31, 32, 33, 2, 20, 63};
+
+static void test_lengths(void) {
+    const int64_t queries[] = {0, 1, 31, 32, 33, 63, 64, 65, 127, 128, 129, 2048};
+    size_t n = sizeof queries / sizeof *queries - !slow_tests();
+    for (size_t i = 0; i < n; i++) {
+        star s = star_of(queries[i], sizeof items / sizeof *items, items);
+        config c = {3, 1, 64, 0, false};
+        check_star(&c, &s, "query of %lld keys", (long long)s.query);
         free(s.items);
     }
+    int64_t one[130];
+    for (int64_t len = 1; slow_tests() && len <= 130; len++) {
+        for (int i = 0; i < 3; i++) one[i] = len;
+        star s = star_of(40, 3, one);
+        config c = {3, 1, 32, 0, false};
+        check_star(&c, &s, "items of %lld tokens", (long long)len);
+        free(s.items);
+    }
+}
+
+static void test_shapes(void) {
     const config shapes[] = {{9, 3, 64, 0, false}, {4, 4, 8, 0, false},   {4, 1, 80, 0, true},
                              {2, 1, 128, 0, true}, {14, 2, 16, 0, false}, {3, 1, 34, 5, true}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         star s = star_of(70, 5, items);
-        ok(check_star(be, &shapes[i], &s), "%s %s: %lld heads over %lld, %lld wide", level, name,
-           (long long)shapes[i].heads, (long long)shapes[i].kv_heads,
-           (long long)shapes[i].head_dim);
+        check_star(&shapes[i], &s, "%lld heads over %lld, %lld wide", (long long)shapes[i].heads,
+                   (long long)shapes[i].kv_heads, (long long)shapes[i].head_dim);
         free(s.items);
     }
+}
+
+static void test_windows(void) {
     const int64_t windows[] = {1, 2, 31, 64, 65, 100, 129, 1000};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
         star s = star_of(150, 5, items);
         config c = {4, 2, 32, windows[i], false};
-        ok(check_star(be, &c, &s), "%s %s: window of %lld", level, name, (long long)windows[i]);
+        check_star(&c, &s, "window of %lld", (long long)windows[i]);
         free(s.items);
     }
-    close_level(be);
+}
+
+// Scores of extreme size: probabilities of 0 and 1, rising and falling maxima.
+static void test_extremes(void) {
+    star s = star_of(130, 5, items);
+    config c = {2, 1, 32, 0, false};
+    int64_t n = s.rows * c.heads * c.head_dim;
+    float *qkv = random_floats(1, s.rows * width_of(&c)),
+          *got = brew_calloc((size_t)n, sizeof *got);
+    double *want = brew_calloc((size_t)n, sizeof *want);
+    for (int64_t i = 0; i < s.rows; i++)
+        for (int64_t j = 0; j < 3 * c.head_dim; j++)
+            qkv[i * width_of(&c) + j] *= i % 3 == 0 ? 30 : i % 3 == 1 ? 0 : (float)i / 10;
+    oracle(&c, &s, false, qkv, NULL, want);
+    for (const char *const *level = brew_backend_levels(); *level; level++) {
+        brew_backend *be = open_level(*level, BREW_PRECISION_F32, 1);
+        run_star(be, &c, &s, qkv, 200, 200, false, NULL, got);
+        // scores reach 1e4 and lose 1e4 * 2^-22 or so, which the exponential makes relative
+        ok(close_to(got, want, n, 0.02, 0.02), "%s: scores of up to thousands", *level);
+        close_level(be);
+    }
+    free(qkv);
+    free(got);
+    free(want);
+    free(s.items);
+}
+
+// Items of one block: equal ones have equal bits, a changed one changes nobody else, not even by NaN.
+static void test_isolation(void) {
+    enum { N = 6, LEN = 21 };
+    int64_t lens[N] = {LEN, LEN, LEN, LEN, LEN, LEN};
+    star s = star_of(77, N, lens);
+    config c = {3, 1, 64, 0, false};
+    int64_t width = width_of(&c), out = c.heads * c.head_dim, item = LEN * out;
+    float *qkv = random_floats(1, s.rows * width),
+          *a = brew_calloc((size_t)(s.rows * out), sizeof *a);
+    float *b = brew_calloc((size_t)(s.rows * out), sizeof *b);
+    for (int i = 1; i < N; i++)
+        memcpy(qkv + (s.query + i * LEN) * width, qkv + s.query * width,
+               (size_t)(LEN * width) * sizeof *a);
+    for (const char *const *level = brew_backend_levels(); *level; level++) {
+        for (int precision = BREW_PRECISION_F32; precision <= BREW_PRECISION_BF16; precision++) {
+            brew_backend *be = open_level(*level, precision, 1);
+            run_star(be, &c, &s, qkv, 100, 1000, false, NULL, a);
+            bool equal = true, apart = true;
+            for (int i = 1; i < N; i++)
+                equal &= !memcmp(a + s.query * out, a + s.query * out + i * item,
+                                 (size_t)item * sizeof *a);
+            float *changed = qkv + (s.query + 2 * LEN) * width;
+            for (int i = 0; i < 5; i++) changed[i * width / 5] = NAN;
+            run_star(be, &c, &s, qkv, 100, 1000, false, NULL, b);
+            memcpy(changed, qkv + s.query * width, (size_t)(LEN * width) * sizeof *a);
+            for (int i = 0; i < N; i++)
+                apart &= i == 2 || !memcmp(a + s.query * out + i * item,
+                                           b + s.query * out + i * item, (size_t)item * sizeof *a);
+            ok(equal && apart && isnan(b[(s.query + 2 * LEN) * out]), "%s %s: items are apart",
+               *level, precision ? "bf16" : "f32");
+            close_level(be);
+        }
+    }
+    free(qkv);
+    free(a);
+    free(b);
+    free(s.items);
+}
+
+// Rows not wanted may be left out: the wanted ones keep their bits. Memory that held NaN for other
+// requests does not show either.
+static void test_wanted(void) {
+    enum { Q = 45, LEN = 13, M = 3 * LEN };
+    config c = {6, 2, 32, 0, false};
+    int64_t width = width_of(&c), out = c.heads * c.head_dim;
+    float *qkv = random_floats(1, Q * width), *bad = brew_calloc((size_t)(Q * width), sizeof *bad);
+    uint8_t wanted[M] = {0};
+    for (int64_t i = 0; i < Q * width; i++) bad[i] = NAN;
+    for (int i = 0; i < 3; i++) wanted[i * LEN + LEN - 1] = wanted[i * LEN + 4] = 1;
+    for (const char *const *level = brew_backend_levels(); *level; level++) {
+        for (int precision = BREW_PRECISION_F32; precision <= BREW_PRECISION_BF16; precision++) {
+            brew_backend *be = open_level(*level, precision, 2);
+            const brew_ops *ops = be->ops;
+            brew_err err;
+            brew_attention_shape shape = {c.heads, c.kv_heads, c.head_dim};
+            brew_rope *rope = rope_of(be, c.head_dim);
+            brew_kv *kv = ops->kv_new(be, &shape, 1, Q + 20, &err);
+            brew_attention *at = ops->attention_new(be, &shape, Q, 3, &err);
+            brew_operand operand = operand_of(be, Q, out);
+            brew_span query = {0, Q, 0, kv, false}, longer = {0, 20, Q, kv, false};
+            brew_span spans[] = {
+                {0, LEN, Q, kv, true}, {LEN, LEN, Q, kv, true}, {2 * LEN, LEN, Q, kv, true}};
+            brew_span wide[] = {{0, LEN + 1, Q, kv, true}, {LEN + 1, LEN + 2, Q, kv, true}};
+            float *rows[3];
+            for (int i = 0; i < 3; i++) {
+                if (i == 2) { // the same again where NaN has been
+                    ops->heads(be, at, &longer, 1, 0, bad, NULL, NULL, 0, rope);
+                    ops->heads(be, at, wide, 2, 0, bad, NULL, NULL, 0, rope);
+                }
+                ops->heads(be, at, &query, 1, 0, qkv, NULL, NULL, 0, rope);
+                ops->heads(be, at, spans, 3, 0, qkv, NULL, NULL, 0, rope);
+                ops->attend(be, at, spans, 3, 0, 0.2, 0, i == 1 ? wanted : NULL, &operand);
+                rows[i] = operand_values(be, &operand, M);
+            }
+            bool same = true;
+            for (int i = 0; i < M; i++)
+                same &=
+                    !wanted[i] || !memcmp(rows[0] + i * out, rows[1] + i * out, (size_t)out * 4);
+            ok(same, "%s %s: wanted rows alone", *level, precision ? "bf16" : "f32");
+            ok(!memcmp(rows[0], rows[2], (size_t)(M * out) * 4), "%s %s: old contents do not show",
+               *level, precision ? "bf16" : "f32");
+            for (int i = 0; i < 3; i++) free(rows[i]);
+            ops->operand_release(be, &operand);
+            ops->attention_free(be, at);
+            ops->kv_free(be, kv);
+            ops->rope_free(be, rope);
+            close_level(be);
+        }
+    }
+    free(qkv);
+    free(bad);
 }
 
 int main(void) {
-    for (const char *const *level = brew_backend_levels(); *level; level++) {
-        test_level(*level, BREW_PRECISION_F32);
-        test_level(*level, BREW_PRECISION_BF16);
-    }
+    test_lengths();
+    test_shapes();
+    test_windows();
+    test_extremes();
+    test_isolation();
+    test_wanted();
     return tap_done();
 }

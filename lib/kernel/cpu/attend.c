@@ -104,6 +104,12 @@ static bool set_visible(const struct attend_job *job, const int64_t *pos, int64_
                         int32_t to[TILE_ROWS]) {
     int32_t last = 0;
     bool whole = count == BREW_KEY_TILE;
+    // a piece's rows ascend, but for those of several items, which all see all of the query's keys
+    if (whole && job->window <= 0 && pos[0] >= first + BREW_KEY_TILE - 1) {
+        step->columns = BREW_KEY_TILE;
+        step->from = step->to = NULL;
+        return true;
+    }
     for (int i = 0; i < step->rows; i++) {
         int64_t low = job->window > 0 ? most(0, pos[i] - job->window + 1 - first) : 0;
         int64_t high = least(count, pos[i] + 1 - first);

@@ -57,7 +57,7 @@ struct brew_cpu_kernels {
     void (*finish)(const float *o, const float *sum, int64_t d, float *out);
     // The log-sum-exp's running state of `rows` rows and `columns` more logits in c [12][32].
     void (*fold)(const float *c, int rows, int columns, float *max, float *sum);
-    // n bf16 values as F32.
+    // n bf16 values as F32; n a multiple of 32.
     void (*widen)(const uint16_t *from, int64_t n, float *to);
 };
 

@@ -140,6 +140,13 @@ LANES_INLINE lanes lanes_swiglu(lanes g, lanes u, int coarse) {
     return g / (lanes_all(1) + lanes_exp2(t, coarse)) * u;
 }
 
+// 16 bf16 values.
+LANES_INLINE lanes lanes_widen(const uint16_t *from) {
+    uint16_t halves __attribute__((vector_size(32)));
+    memcpy(&halves, from, sizeof halves);
+    return (lanes)(__builtin_convertvector(halves, ulanes) << 16);
+}
+
 // Every lane rounded to bf16, kept as F32; see brew_bf16_from_f32.
 LANES_INLINE lanes lanes_round_bf16(lanes v) {
     ulanes bits = (ulanes)v, magnitude = bits & 0x7fffffff;

@@ -74,11 +74,14 @@ static void LEVEL(put)(void *tile, int lane, int64_t column, const float *values
 }
 
 static void LEVEL(swiglu)(const float *c, int rows, int64_t columns, void *tile, int64_t column) {
-    for (int row = 0; row < rows; row++, c += PANEL) {
-        float out[LANES];
-        lanes_store(out, lanes_swiglu(lanes_load(c), lanes_load(c + LANES), COARSE));
-        LEVEL(put)(tile, row, column, out, columns);
-    }
+    _Alignas(64) LEVEL(element) part[TILE_ROWS * LANES];
+    char *to = (char *)tile + column / ELEMENTS * TILE_ROWS * 4;
+    for (int row = 0; row < rows; row++, c += PANEL) LEVEL(store_elements)
+    (part + row * LANES, lanes_swiglu(lanes_load(c), lanes_load(c + LANES), COARSE));
+    // columns of padding are zero: both sides of their products are
+    for (int64_t step = 0; step < divide_up(columns, ELEMENTS); step++, to += TILE_ROWS * 4)
+        for (int row = 0; row < rows; row++)
+            memcpy(to + row * 4, part + row * LANES + step * ELEMENTS, 4);
 }
 
 // 1 / sqrt(mean(x^2) + eps): four chains of 16 lanes, the next vector always to the next chain.
@@ -133,32 +136,49 @@ static void LEVEL(turn)(const float *x, int64_t d, const float *gain, double eps
 struct LEVEL(square) {
     _Alignas(64) float scores[TILE_ROWS * BREW_KEY_TILE];
     _Alignas(64) LEVEL(element) p[TILE_ROWS * BREW_KEY_TILE];
-    float alpha[LANES];
+    _Alignas(64) float alpha[LANES], shift[LANES];
 };
 
-// One row: the maximum moves, what was summed so far shrinks by alpha, p = 2^(scaled score - maximum).
-LANES_INLINE void LEVEL(soften)(struct LEVEL(square) * square, int row, const int vectors,
-                                const struct brew_cpu_step *step) {
-    float *scores = square->scores + row * BREW_KEY_TILE;
-    lanes v[4];
-    for (int j = 0; j < vectors; j++) v[j] = lanes_load(scores + j * LANES);
-    if (step->from)
-        for (int j = 0; j < vectors; j++)
+// The rows' maxima move: what was summed so far is to shrink by alpha, scaled scores move by shift.
+LANES_INLINE void LEVEL(raise)(struct LEVEL(square) * square, const int vectors,
+                               const struct brew_cpu_step *step) {
+    float old[LANES] = {0}, top[LANES] = {0};
+    for (int row = 0; row < step->rows; row++) {
+        float *scores = square->scores + row * BREW_KEY_TILE;
+        lanes v[4];
+        for (int j = 0; j < vectors; j++) {
+            v[j] = lanes_load(scores + j * LANES);
+            if (!step->from) continue;
             v[j] = lanes_mask(v[j], step->from[row] - j * LANES, step->to[row] - j * LANES);
-    lanes top = lanes_max(v[0], v[1]);
-    if (vectors == 4) top = lanes_max(top, lanes_max(v[2], v[3]));
-    float old = step->max[row], most_now = lanes_reduce_max(top);
-    if (!(most_now > old)) most_now = old;
-    lanes scale = lanes_all(step->scale), shift = lanes_all(-(most_now * step->scale));
-    lanes alpha = lanes_exp2(lanes_all((old - most_now) * step->scale), COARSE);
-    lanes sum = lanes_load(step->sum + row * LANES) * alpha;
-    for (int j = 0; j < vectors; j++) v[j] = lanes_exp2(lanes_fma(v[j], scale, shift), COARSE);
-    for (int j = 0; j < vectors; j += 2) sum = sum + (v[j] + v[j + 1]);
-    for (int j = 0; j < vectors; j++)
-        LEVEL(store_elements)(square->p + row * BREW_KEY_TILE + j * LANES, v[j]);
-    lanes_store(step->sum + row * LANES, sum);
-    step->max[row] = most_now;
-    square->alpha[row] = alpha[0];
+            lanes_store(scores + j * LANES, v[j]);
+        }
+        for (int j = 1; j < vectors; j++) v[0] = lanes_max(v[0], v[j]);
+        top[row] = lanes_reduce_max(v[0]);
+        old[row] = step->max[row];
+    }
+    lanes before = lanes_load(old), now = lanes_max(lanes_load(top), before); // NaN: as before
+    lanes scale = lanes_all(step->scale);
+    lanes_store(square->alpha, lanes_exp2((before - now) * scale, COARSE));
+    lanes_store(square->shift, lanes_all(0) - now * scale);
+    lanes_store(top, now);
+    memcpy(step->max, top, (size_t)step->rows * sizeof *top);
+}
+
+// p = 2^(scaled score - maximum), summed in 16 lanes.
+LANES_INLINE void LEVEL(soften)(struct LEVEL(square) * square, const int vectors,
+                                const struct brew_cpu_step *step) {
+    lanes scale = lanes_all(step->scale);
+    for (int row = 0; row < step->rows; row++) {
+        const float *scores = square->scores + row * BREW_KEY_TILE;
+        lanes v[4], shift = lanes_all(square->shift[row]);
+        lanes sum = lanes_load(step->sum + row * LANES) * lanes_all(square->alpha[row]);
+        for (int j = 0; j < vectors; j++)
+            v[j] = lanes_exp2(lanes_fma(lanes_load(scores + j * LANES), scale, shift), COARSE);
+        for (int j = 0; j < vectors; j += 2) sum = sum + (v[j] + v[j + 1]);
+        for (int j = 0; j < vectors; j++)
+            LEVEL(store_elements)(square->p + row * BREW_KEY_TILE + j * LANES, v[j]);
+        lanes_store(step->sum + row * LANES, sum);
+    }
 }
 
 static void LEVEL(step)(const struct brew_cpu_step *step) {
@@ -169,11 +189,12 @@ static void LEVEL(step)(const struct brew_cpu_step *step) {
     if (wide)
         TILE(divide_up(d, ELEMENTS), step->q, (const char *)step->k + step->k_bytes, step->rows,
              square.scores + PANEL, BREW_KEY_TILE);
-    for (int row = 0; row < step->rows; row++) {
-        if (wide)
-            LEVEL(soften)(&square, row, 4, step);
-        else
-            LEVEL(soften)(&square, row, 2, step);
+    if (wide) {
+        LEVEL(raise)(&square, 4, step);
+        LEVEL(soften)(&square, 4, step);
+    } else {
+        LEVEL(raise)(&square, 2, step);
+        LEVEL(soften)(&square, 2, step);
     }
     for (int64_t panel = 0; panel < dp / PANEL; panel++)
         TILE_SCALED(divide_up(step->columns, ELEMENTS), square.p,
@@ -202,10 +223,7 @@ static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float
 }
 
 static void LEVEL(widen)(const uint16_t *from, int64_t n, float *to) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)from[i] << 16;
-        memcpy(to + i, &bits, 4);
-    }
+    for (int64_t i = 0; i < n; i += LANES) lanes_store(to + i, lanes_widen(from + i));
 }
 
 const struct brew_cpu_kernels LEVEL(kernels) = {

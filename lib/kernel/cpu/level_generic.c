@@ -18,9 +18,11 @@ enum { ROWS = 4, COLUMNS = 8 };
 // The chains of `rows` <= 4 rows and 8 columns; a's rows and steps are so many floats apart.
 LANES_INLINE void chains(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
                          const float *b, const int rows, quad sum[ROWS][2]) {
+#pragma GCC unroll 4
     for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (quad){0, 0, 0, 0};
     for (int64_t step = 0; step < steps; step++, a += a_step, b += PANEL) {
         quad b0 = load_quad(b), b1 = load_quad(b + 4);
+#pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             float x = a[i * a_row];
             quad all = {x, x, x, x};

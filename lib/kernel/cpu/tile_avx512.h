@@ -67,27 +67,35 @@
                          : "memory", "cc", ALL_ZMM);                                  \
         break;
 
-#define AVX512_TILES(op, p_row)                                                                  \
-    static void tile(int64_t steps, const void *a, const void *b, int rows, float *c,            \
-                     int64_t ldc) {                                                              \
-        switch (rows) {                                                                          \
-            TILE_CASE(op, 1)                                                                     \
-            TILE_CASE(op, 2)                                                                     \
-            TILE_CASE(op, 3) TILE_CASE(op, 4) TILE_CASE(op, 5) TILE_CASE(op, 6) TILE_CASE(op, 7) \
-                TILE_CASE(op, 8) TILE_CASE(op, 9) TILE_CASE(op, 10) TILE_CASE(op, 11)            \
-                    TILE_CASE(op, 12)                                                            \
-        }                                                                                        \
-    }                                                                                            \
-    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,               \
-                            const float *alpha, float *c, int64_t ldc) {                         \
-        switch (rows) {                                                                          \
-            SCALED_CASE(op, p_row, 1)                                                            \
-            SCALED_CASE(op, p_row, 2)                                                            \
-            SCALED_CASE(op, p_row, 3) SCALED_CASE(op, p_row, 4) SCALED_CASE(op, p_row, 5)        \
-                SCALED_CASE(op, p_row, 6) SCALED_CASE(op, p_row, 7) SCALED_CASE(op, p_row, 8)    \
-                    SCALED_CASE(op, p_row, 9) SCALED_CASE(op, p_row, 10)                         \
-                        SCALED_CASE(op, p_row, 11) SCALED_CASE(op, p_row, 12)                    \
-        }                                                                                        \
+#define AVX512_TILES(op, p_row)                                                              \
+    static void tile(int64_t steps, const void *a, const void *b, int rows, float *c,        \
+                     int64_t ldc) {                                                          \
+        switch (rows) {                                                                      \
+            TILE_CASE(op, 1)                                                                 \
+            TILE_CASE(op, 2)                                                                 \
+            TILE_CASE(op, 3)                                                                 \
+            TILE_CASE(op, 4)                                                                 \
+            TILE_CASE(op, 5)                                                                 \
+            TILE_CASE(op, 6)                                                                 \
+            TILE_CASE(op, 7)                                                                 \
+            TILE_CASE(op, 8)                                                                 \
+            TILE_CASE(op, 9) TILE_CASE(op, 10) TILE_CASE(op, 11) TILE_CASE(op, 12)           \
+        }                                                                                    \
+    }                                                                                        \
+    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,           \
+                            const float *alpha, float *c, int64_t ldc) {                     \
+        switch (rows) {                                                                      \
+            SCALED_CASE(op, p_row, 1)                                                        \
+            SCALED_CASE(op, p_row, 2)                                                        \
+            SCALED_CASE(op, p_row, 3)                                                        \
+            SCALED_CASE(op, p_row, 4)                                                        \
+            SCALED_CASE(op, p_row, 5)                                                        \
+            SCALED_CASE(op, p_row, 6)                                                        \
+            SCALED_CASE(op, p_row, 7)                                                        \
+            SCALED_CASE(op, p_row, 8)                                                        \
+            SCALED_CASE(op, p_row, 9)                                                        \
+            SCALED_CASE(op, p_row, 10) SCALED_CASE(op, p_row, 11) SCALED_CASE(op, p_row, 12) \
+        }                                                                                    \
     }
 
 #endif

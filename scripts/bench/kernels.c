@@ -1,0 +1,156 @@
+// Times the kernels at one level: products, attention, and the parts around them, at SmolLM2-135M's
+// sizes. usage: make bench-kernels K="[LEVEL [f32|bf16 [THREADS]]]"
+//
+// Every line is the best of several runs, in processor time of the whole process over the threads and
+// in elapsed time: on a busy machine only the first means something.
+#define _POSIX_C_SOURCE 200809L
+#include <stdio.h>
+#include <time.h>
+
+#include "kernel/testing.h"
+
+enum { HEADS = 9, KV_HEADS = 3, DIM = 64, WIDTH = 576, MLP = 1536, REPEATS = 7 };
+
+static double seconds(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct best {
+    double wall, cpu, wall_start, cpu_start;
+};
+
+static void start(struct best *best) {
+    best->wall_start = seconds(CLOCK_MONOTONIC);
+    best->cpu_start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void stop(struct best *best) {
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - best->cpu_start;
+    double wall = seconds(CLOCK_MONOTONIC) - best->wall_start;
+    if (!best->wall || wall < best->wall) best->wall = wall;
+    if (!best->cpu || cpu < best->cpu) best->cpu = cpu;
+}
+
+static void show(const char *what, const struct best *best, double flops, int threads) {
+    printf("%-34s %9.3f ms", what, best->wall * 1e3);
+    if (flops)
+        printf("  %7.1f GFLOP/s, %7.1f by processor time", flops / best->wall * 1e-9,
+               flops / best->cpu * threads * 1e-9);
+    else
+        printf("  %.3f ms of processor time", best->cpu * 1e3);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void bench_products(brew_backend *be, int64_t m) {
+    const brew_ops *ops = be->ops;
+    int threads = brew_pool_threads(be->pool);
+    float *x = random_floats(1, m * MLP), *w = random_floats(2, 2 * MLP * WIDTH),
+          *y = random_floats(3, m * 960);
+    char what[64];
+    brew_operand a = operand_of(be, m, WIDTH), mlp = operand_of(be, m, MLP);
+    brew_tensor half = f32_tensor(w, MLP, WIDTH);
+    const brew_tensor *halves[] = {&half, &half};
+    brew_err err;
+    brew_weight *gate_up = ops->weight_new(be, halves, NULL, 2, BREW_WEIGHT_GATE_UP, &err);
+    brew_weight *qkv = weight_of(be, w, 960, WIDTH), *o = weight_of(be, w, WIDTH, WIDTH);
+    brew_weight *down = weight_of(be, w, WIDTH, MLP);
+    struct best norm = {0}, t[4] = {0};
+    for (int i = 0; i < REPEATS; i++) {
+        start(&norm), ops->norm(be, x, m, WIDTH, w, 1e-5, &a), stop(&norm);
+        start(&t[0]), ops->matmul(be, &a, m, qkv, y, false), stop(&t[0]);
+        start(&t[1]), ops->matmul(be, &a, m, o, y, true), stop(&t[1]);
+        start(&t[2]), ops->matmul_swiglu(be, &a, m, gate_up, &mlp), stop(&t[2]);
+        start(&t[3]), ops->matmul(be, &mlp, m, down, y, true), stop(&t[3]);
+    }
+    const char *names[] = {"q,k,v", "o", "gate,up", "down"};
+    const double sizes[] = {960. * WIDTH, (double)WIDTH * WIDTH, 2. * MLP * WIDTH,
+                            (double)MLP * WIDTH};
+    snprintf(what, sizeof what, "norm, %lld rows", (long long)m);
+    show(what, &norm, 0, threads);
+    for (int i = 0; i < 4; i++) {
+        snprintf(what, sizeof what, "%s, %lld rows", names[i], (long long)m);
+        show(what, &t[i], 2 * sizes[i] * (double)m, threads);
+    }
+    ops->weight_free(be, qkv), ops->weight_free(be, o);
+    ops->weight_free(be, gate_up), ops->weight_free(be, down);
+    ops->operand_release(be, &a), ops->operand_release(be, &mlp);
+    free(x), free(w), free(y);
+}
+
+// `items` items of `len` tokens on a query, which runs first, in pieces of 2,048 rows.
+static void bench_attention(brew_backend *be, int64_t query, int64_t items, int64_t len) {
+    const brew_ops *ops = be->ops;
+    int threads = brew_pool_threads(be->pool);
+    brew_attention_shape shape = {HEADS, KV_HEADS, DIM};
+    brew_err err;
+    int64_t rows = query > items * len ? query : items * len;
+    float *qkv = random_floats(1, rows * 960), inv_freq[DIM / 2];
+    for (int i = 0; i < DIM / 2; i++) inv_freq[i] = (float)pow(10000, -i / 32.0);
+    brew_rope *rope = ops->rope_new(be, inv_freq, DIM, query + len, 1, &err);
+    brew_kv *kv = ops->kv_new(be, &shape, 1, query, &err);
+    brew_attention *at = ops->attention_new(be, &shape, rows, items + 1, &err);
+    brew_operand out = operand_of(be, rows, WIDTH);
+    brew_span *spans = brew_calloc((size_t)items + 1, sizeof *spans);
+    struct best t[4] = {0};
+    for (int r = 0; r < REPEATS; r++) {
+        spans[0] = (brew_span){0, query, 0, kv, false};
+        start(&t[0]), ops->heads(be, at, spans, 1, 0, qkv, NULL, NULL, 0, rope), stop(&t[0]);
+        start(&t[1]), ops->attend(be, at, spans, 1, 0, 0.125, 0, NULL, &out), stop(&t[1]);
+        for (int64_t i = 0; i < items; i++) spans[i] = (brew_span){i * len, len, query, kv, true};
+        start(&t[2]), ops->heads(be, at, spans, (size_t)items, 0, qkv, NULL, NULL, 0, rope),
+            stop(&t[2]);
+        start(&t[3]), ops->attend(be, at, spans, (size_t)items, 0, 0.125, 0, NULL, &out),
+            stop(&t[3]);
+    }
+    char what[64];
+    double pair = 4.0 * HEADS * DIM;
+    snprintf(what, sizeof what, "heads of a query of %lld", (long long)query);
+    show(what, &t[0], 0, threads);
+    snprintf(what, sizeof what, "attend, query of %lld", (long long)query);
+    show(what, &t[1], pair * (double)query * (double)(query + 1) / 2, threads);
+    snprintf(what, sizeof what, "heads of %lld items of %lld", (long long)items, (long long)len);
+    show(what, &t[2], 0, threads);
+    snprintf(what, sizeof what, "attend, %lld items of %lld", (long long)items, (long long)len);
+    show(what, &t[3], pair * (double)(items * len) * ((double)query + (double)(len + 1) / 2),
+         threads);
+    ops->operand_release(be, &out);
+    ops->attention_free(be, at);
+    ops->kv_free(be, kv);
+    ops->rope_free(be, rope);
+    free(qkv), free(spans);
+}
+
+static void bench_head(brew_backend *be, int64_t rows) {
+    enum { VOCAB = 49152 };
+    float *table = random_floats(1, (int64_t)VOCAB * WIDTH), *h = random_floats(2, rows * WIDTH);
+    float *lse = random_floats(3, rows);
+    brew_tensor tensor = f32_tensor(table, VOCAB, WIDTH);
+    brew_table *view = be->ops->table_new(be, &tensor, NULL);
+    struct best t = {0};
+    for (int i = 0; i < 3; i++)
+        start(&t), be->ops->head_lse(be, view, h, rows, WIDTH, lse), stop(&t);
+    char what[64];
+    snprintf(what, sizeof what, "log-sum-exp, %lld rows", (long long)rows);
+    show(what, &t, 2.0 * VOCAB * WIDTH * (double)rows, brew_pool_threads(be->pool));
+    be->ops->table_free(be, view);
+    free(table), free(h), free(lse);
+}
+
+int main(int argc, char **argv) {
+    const char *level = argc > 1 ? argv[1] : brew_backend_levels()[0];
+    enum brew_precision precision =
+        argc > 2 && !strcmp(argv[2], "f32") ? BREW_PRECISION_F32 : BREW_PRECISION_BF16;
+    int threads = argc > 3 ? atoi(argv[3]) : 2;
+    brew_backend *be = open_level(level, precision, threads);
+    printf("%s, %s, %d threads\n", be->level, precision ? "bf16" : "f32", threads);
+    bench_products(be, 2048);
+    bench_products(be, 1);
+    bench_attention(be, 2048, 34, 60);
+    bench_attention(be, 256, 200, 10);
+    bench_head(be, 16);
+    close_level(be);
+    return 0;
+}
