@@ -30,6 +30,9 @@ enum brew_json_type {
 };
 
 brew_json *brew_json_parse(const char *text, size_t len, brew_err *err);
+// The same, but integers of 19 digits or more become reals instead of an error: for settings that
+// other programs write (model_max_length: 1e30 in full), not for records, where an id must not be rounded.
+brew_json *brew_json_parse_settings(const char *text, size_t len, brew_err *err);
 brew_json *brew_json_load(const char *path, brew_err *err); // a whole file, path in messages
 void brew_json_free(brew_json *value);                      // NULL is fine
 

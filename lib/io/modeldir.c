@@ -272,19 +272,29 @@ static int open_stream(brew_modeldir *dir, const char *path, bool regular, brew_
     return rc;
 }
 
-brew_modeldir *brew_modeldir_open(const char *path, brew_err *err) {
-    brew_modeldir *dir = brew_calloc(1, sizeof *dir);
-    dir->name = brew_strdup(path);
-    struct stat st = {0};
-    bool exists = strcmp(path, "-") && !stat(path, &st);
-    int rc = exists && S_ISDIR(st.st_mode) ? open_directory(dir, err)
-                                           : open_stream(dir, path, S_ISREG(st.st_mode), err);
+static brew_modeldir *finish(brew_modeldir *dir, int rc) {
     if (rc) {
         brew_modeldir_close(dir);
         return NULL;
     }
     if (dir->n_tensors) qsort(dir->tensors, dir->n_tensors, sizeof *dir->tensors, by_tensor_name);
     return dir;
+}
+
+brew_modeldir *brew_modeldir_open(const char *path, brew_err *err) {
+    brew_modeldir *dir = brew_calloc(1, sizeof *dir);
+    dir->name = brew_strdup(path);
+    struct stat st = {0};
+    bool exists = strcmp(path, "-") && !stat(path, &st);
+    return finish(dir, exists && S_ISDIR(st.st_mode)
+                           ? open_directory(dir, err)
+                           : open_stream(dir, path, S_ISREG(st.st_mode), err));
+}
+
+brew_modeldir *brew_modeldir_read(brew_in *in, brew_err *err) {
+    brew_modeldir *dir = brew_calloc(1, sizeof *dir);
+    dir->name = brew_strdup(brew_in_name(in));
+    return finish(dir, open_tar(dir, in, err));
 }
 
 void brew_modeldir_close(brew_modeldir *dir) {

@@ -12,10 +12,15 @@
 
 typedef struct brew_modeldir brew_modeldir;
 typedef struct brew_gguf brew_gguf; // io/gguf.h
+struct brew_in;                     // io/in.h
 
 // path: a directory, a .gguf file, a tar (plain, gzip, zstd, xz), or "-". Everything is validated here:
 // afterwards every tensor's bytes exist. Directories and GGUF files are mapped, tars are held in memory.
+// Refused: no config.json (unless there is a tokenizer.json and no weights), pickled weights, shards and
+// indices that disagree, and in tars links, names that climb, and a missing end.
 brew_modeldir *brew_modeldir_open(const char *path, brew_err *err);
+// The same from an open input that holds a tar, of which nothing has been taken; in stays the caller's.
+brew_modeldir *brew_modeldir_read(struct brew_in *in, brew_err *err);
 void brew_modeldir_close(brew_modeldir *dir);
 const char *brew_modeldir_name(const brew_modeldir *dir); // for messages
 

@@ -254,6 +254,25 @@ static bool tensor_expected(const brew_config *config, bool gguf, const char *na
     return false;
 }
 
+bool brew_weight_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
+                           int64_t *interleaved_heads) {
+    long long layer = 0;
+    int prefix = 0;
+    bool in_layer = sscanf(gguf, "blk.%5lld.%n", &layer, &prefix) == 1 && prefix && layer >= 0;
+    for (int role = 0; role < N_ROLES; role++) {
+        if (in_layer != (role >= FIRST_OF_LAYER) || strcmp(gguf + prefix, names[role].gguf))
+            continue;
+        tensor_name(hf, cap, false, (enum role)role, layer);
+        bool interleaves = !strcmp(config->family, "llama");
+        *interleaved_heads = !interleaves                  ? 0
+                             : role == Q || role == Q_BIAS ? config->heads
+                             : role == K || role == K_BIAS ? config->kv_heads
+                                                           : 0;
+        return true;
+    }
+    return false;
+}
+
 // A tensor nobody reads (a bias, a scale, a layer too many) would make the scores silently wrong.
 static int refuse_unread(const brew_model *model, brew_err *err) {
     bool gguf = brew_modeldir_gguf(model->dir) != NULL;

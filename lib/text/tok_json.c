@@ -333,7 +333,7 @@ static int load_post_processor(loader *l, const brew_json *part) {
 
 // tokenizer_config.json: add_bos_token overrules the template.
 static int load_config(loader *l, const char *text, size_t text_len) {
-    brew_json *config = brew_json_parse(text, text_len, l->err);
+    brew_json *config = brew_json_parse_settings(text, text_len, l->err);
     if (!config) return brew_err_context(l->err, "tokenizer_config.json");
     const brew_json *add = brew_json_get(config, "add_bos_token");
     const brew_json *bos = brew_json_get(config, "bos_token");
