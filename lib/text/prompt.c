@@ -43,6 +43,7 @@ void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
     brew_buf_release(&scratch->text);
     free(scratch->lines);
     free(scratch->offsets);
+    free(scratch->item_rows);
     *scratch = (brew_prompt_scratch){0};
 }
 
@@ -52,6 +53,7 @@ typedef struct subject {
     const brew_member *member;
     const brew_event *event; // NULL in the sections
     size_t member_row, item_row;
+    const size_t *item_rows; // [member->n]
 } subject;
 
 static const char *value_of(void *arg, int field, size_t *len) {
@@ -72,17 +74,27 @@ static const char *value_of(void *arg, int field, size_t *len) {
     return value.ptr;
 }
 
-static subject subject_of(const brew_prompter *prompter, const brew_member *member) {
-    size_t row = prompter->task->members.path
-                     ? brew_entities_find(&prompter->members, member->id, member->id_len)
-                     : 0;
-    return (subject){.prompter = prompter, .member = member, .member_row = row};
+// Looks the member and its items up once, however often they are shown.
+static subject subject_of(const brew_prompter *prompter, brew_prompt_scratch *scratch,
+                          const brew_member *member) {
+    subject s = {.prompter = prompter, .member = member};
+    if (prompter->task->members.path)
+        s.member_row = brew_entities_find(&prompter->members, member->id, member->id_len);
+    BREW_GROW(scratch->item_rows, member->n, scratch->item_rows_cap);
+    s.item_rows = scratch->item_rows;
+    for (size_t i = 0; i < member->n; i++) {
+        const brew_event *event = &member->events[i];
+        scratch->item_rows[i] =
+            prompter->task->items.path
+                ? brew_entities_find(&prompter->items, event->item, event->item_len)
+                : 0;
+    }
+    return s;
 }
 
-static void subject_take(subject *s, const brew_event *event) {
-    s->event = event;
-    if (s->prompter->task->items.path)
-        s->item_row = brew_entities_find(&s->prompter->items, event->item, event->item_len);
+static void subject_take(subject *s, size_t event) {
+    s->event = &s->member->events[event];
+    s->item_row = s->item_rows[event];
 }
 
 // The query's text into scratch->query, with the offsets of lines and labels.
@@ -99,12 +111,11 @@ static void write_query(subject *s, brew_prompt_scratch *scratch, const brew_pla
     brew_template_render(&task->profile, value_of, s, query);
     brew_template_render(&task->heading, value_of, s, query);
     for (size_t i = 0; i < shown; i++) {
-        const brew_event *event = &s->member->events[record->begin + i];
-        subject_take(s, event);
+        subject_take(s, record->begin + i);
         scratch->lines[i] = (int64_t)query->len;
         brew_template_render(&task->line, value_of, s, query);
         scratch->offsets[i] = (int64_t)query->len;
-        brew_buf_adds(query, task->actions[event->action].label);
+        brew_buf_adds(query, task->actions[s->event->action].label);
         brew_buf_addc(query, '\n');
     }
 }
@@ -123,7 +134,9 @@ static void add_seconds(brew_buf *out, int64_t ms) {
 
 // Array members of the record: `begin` writes the key, `between` the comma.
 static void begin(brew_buf *out, const char *key) {
-    brew_buf_addf(out, ",\"%s\":[", key);
+    brew_buf_adds(out, ",\"");
+    brew_buf_adds(out, key);
+    brew_buf_adds(out, "\":[");
 }
 static void between(brew_buf *out, size_t i) {
     if (i) brew_buf_addc(out, ',');
@@ -134,7 +147,7 @@ static void add_questions(subject *s, brew_prompt_scratch *scratch, const brew_p
     begin(out, "items");
     for (size_t i = 0; i < record->n_questions; i++) {
         brew_buf_reset(&scratch->text);
-        subject_take(s, &s->member->events[record->question + i]);
+        subject_take(s, record->question + i);
         brew_template_render(&s->prompter->task->question, value_of, s, &scratch->text);
         between(out, i);
         brew_json_write_string(out, scratch->text.ptr ? scratch->text.ptr : "", scratch->text.len);
@@ -201,8 +214,11 @@ static void add_offsets(const brew_prompt_scratch *scratch, const brew_member *m
         begin(out, "answered");
         for (size_t i = record->fresh; i < record->end; i++) {
             between(out, i - record->fresh);
-            brew_buf_addf(out, "[%lld,%d]", (long long)scratch->offsets[i - record->begin],
-                          member->events[i].action);
+            brew_buf_addc(out, '[');
+            brew_buf_add_i64(out, scratch->offsets[i - record->begin]);
+            brew_buf_addc(out, ',');
+            brew_buf_add_i64(out, member->events[i].action);
+            brew_buf_addc(out, ']');
         }
         brew_buf_addc(out, ']');
     }
@@ -250,7 +266,7 @@ static void write_record(subject *s, brew_prompt_scratch *scratch, const brew_pl
 void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scratch,
                          const brew_member *member, brew_buf *out,
                          brew_prompt_counts counts[BREW_SPLITS]) {
-    subject s = subject_of(prompter, member);
+    subject s = subject_of(prompter, scratch, member);
     brew_plan_member(&scratch->plan, prompter->task, member, prompter->max_history,
                      prompter->max_questions);
     for (size_t i = 0; i < scratch->plan.n; i++) {

@@ -44,7 +44,8 @@ typedef struct brew_prompt_scratch { // zero-initialise
     brew_plan plan;
     brew_buf query, text;
     int64_t *lines, *offsets; // [shown]: where a line begins, and its label
-    size_t lines_cap, offsets_cap;
+    size_t *item_rows;        // [events]: in the item table
+    size_t lines_cap, offsets_cap, item_rows_cap;
 } brew_prompt_scratch;
 void brew_prompt_scratch_release(brew_prompt_scratch *scratch);
 
