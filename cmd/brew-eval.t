@@ -25,6 +25,7 @@ make_scores() { # how much the score knows, decimals
 make_scores 0.5 4 >"$work/a"
 make_scores 0.1 4 >"$work/b"
 make_scores 0.5 1 >"$work/rounded"
+# shellcheck disable=SC2317  # called through ok
 has() { grep -q -e "$1" "$work/out"; }
 
 exits 0 "metrics of a file" brew-eval "$work/a"
