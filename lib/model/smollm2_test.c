@@ -39,7 +39,7 @@ static bool is_the_model(const char *path, const char *golden_path) {
 static void test_precision(const golden *g, const char *path, const char *level, bool bf16) {
     struct opened o;
     brew_forward_result result = {0};
-    double most = bf16 ? 0.6 : 1e-3, mean = bf16 ? 0.1 : 2e-4;
+    double most = bf16 ? 0.12 : 1e-3, mean = bf16 ? 0.025 : 2e-5;
     if (open_model(&o, path, level, bf16 ? BREW_PRECISION_BF16 : BREW_PRECISION_F32, 2) &&
         run(&o, &g->star, 0, true, &result)) {
         struct deviation d = compare(g, &result);
