@@ -150,6 +150,45 @@ static void test_refusals(void) {
     refused("qwen3", "{}", "[97,40]", "[40,97]", "has shape [40, 97] where [97, 40] belongs");
 }
 
+// mistral.gguf with every `from` replaced by `to` (of one length) is refused.
+static void refused_gguf(const char *from, const char *to, const char *want) {
+    brew_err err = {0};
+    char path[512];
+    brew_buf bytes = {0};
+    take_file("testdata/models/mistral.gguf", &bytes);
+    for (size_t i = 0; i + strlen(from) < bytes.len; i++)
+        if (!memcmp(bytes.ptr + i, from, strlen(from))) memcpy(bytes.ptr + i, to, strlen(to));
+    put_file("model.gguf", bytes.ptr, bytes.len);
+    brew_buf_release(&bytes);
+    snprintf(path, sizeof path, "%s/model.gguf", scratch);
+    brew_modeldir *dir = brew_modeldir_open(path, &err);
+    brew_backend *be = brew_backend_open("ref", BREW_PRECISION_F32, NULL, &err);
+    brew_model *opened = dir && be ? brew_model_open(dir, be, &err) : NULL;
+    if (!ok(!opened && strstr(err.text, want) && err.code == BREW_DATA, "GGUF, %s: %s", to, want))
+        printf("# got: %s\n", opened ? "no error" : err.text);
+    brew_model_free(opened);
+    if (be) brew_backend_close(be);
+    if (dir) brew_modeldir_close(dir);
+    unlink(path);
+}
+
+static void test_refusals_gguf(void) {
+    static const struct {
+        const char *from, *to, *want;
+    } cases[] = {
+        {"llama", "gemma", "architecture \"gemma\" is not supported (llama, qwen2, qwen3)"},
+        {"general.architecture", "general.architektura", "general.architecture is missing"},
+        {"llama.block_count", "llama.block_kount", "llama.block_count is missing"},
+        {"llama.embedding_length", "llama.embedding_lengtH", "llama.embedding_length is missing"},
+        {"llama.vocab_size", "llama.vocab_sizE", "llama.vocab_size is missing"},
+        {"blk.0.attn_q.weight", "blk.7.attn_q.weight", "blk.7.attn_q.weight has no place"},
+        {"output_norm.weight", "output_narm.weight", "output_narm.weight has no place"},
+        {"blk.1.attn_k.weight", "blk.1.attn_k.weighs", "blk.1.attn_k.weighs has no place"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused_gguf(cases[i].from, cases[i].to, cases[i].want);
+}
+
 static bool read_config(brew_config *config, const char *path) {
     brew_err err = {0};
     brew_modeldir *dir = brew_modeldir_open(path, &err);
@@ -241,6 +280,7 @@ int main(void) {
     test_spellings();
     test_inv_freq();
     test_refusals();
+    test_refusals_gguf();
     char path[512];
     snprintf(path, sizeof path, "%s/config.json", scratch);
     unlink(path);
