@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static void add_real(brew_buf *buf, double value, int digits, int max_digits, in
         return;
     }
     char text[40];
+    if (fabs(value) < (is_float ? FLT_MIN : DBL_MIN)) digits = 1; // denormals have fewer
     for (;; digits++) { // 15 (or 6) digits always survive, 17 (or 9) always suffice
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (digits == max_digits) break;

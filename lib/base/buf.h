@@ -32,7 +32,8 @@ static inline void brew_buf_reset(brew_buf *buf) {
     if (buf->ptr) buf->ptr[0] = 0;
 }
 
-// The shortest decimal that strtod reads back as exactly this value ("0.1", "1e-09"); never "inf" or
+// The shortest decimal that strtod reads back as exactly this value ("0.1", "1e-09"; for one in fifty
+// powers of two it has 17 digits where 16 would do); never "inf" or
 // "nan": those are bugs of the caller. Integers come without a point.
 void brew_buf_add_double(brew_buf *buf, double value);
 // The same for a float: the shortest decimal that strtof reads back.

@@ -131,15 +131,10 @@ static int start_archive(brew_in *in, int filter) {
         return fail(in, BREW_DATA, "compressed in a way that this build of libarchive cannot read");
     if (archive_read_open(a, in, NULL, archive_wants, NULL) != ARCHIVE_OK)
         return fail(in, BREW_DATA, "the compressed stream is damaged or cut short");
-    switch (archive_read_next_header(a, &entry)) {
-    case ARCHIVE_OK:
-        return 0;
-    case ARCHIVE_EOF:
-        in->end = true;
-        return 0;
-    default:
-        return fail(in, BREW_DATA, "the compressed stream is damaged or cut short");
-    }
+    // libarchive does not tell a stream of nothing from one that breaks before its first byte.
+    if (archive_read_next_header(a, &entry) != ARCHIVE_OK)
+        return fail(in, BREW_DATA, "the compressed stream is empty, damaged or cut short");
+    return 0;
 }
 
 static int start(brew_in *in) {

@@ -2,7 +2,8 @@
 //
 // A path of "-" is standard input. gzip (any number of members) is recognised by its magic and checked
 // for CRC and length by zlib; zstd and xz go through libarchive. Everything else is passed as it is.
-// A damaged or cut compressed stream is an error (BREW_DATA), never a short end.
+// A damaged or cut compressed stream is an error (BREW_DATA), never a short end; so is a zstd or xz stream
+// of nothing.
 //
 // Life cycle: open, read until 0 or an error, close. Not shared between threads.
 #ifndef BREW_IO_IN_H
