@@ -25,7 +25,7 @@ static void read_tensor(const brew_tensor *t) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
-    brew_err err;
+    brew_err err = {0};
     brew_gguf *gguf = brew_gguf_parse(bytes, len, "fuzz", &err);
     if (!gguf) return 0;
     for (size_t i = 0; i < brew_gguf_n_keys(gguf); i++) {

@@ -123,7 +123,7 @@ static bool holds(const brew_modeldir *dir, const char *names) {
     if (brew_modeldir_n_tensors(dir) != strlen(names)) return false;
     for (size_t i = 0; names[i]; i++) {
         const char *name;
-        float value;
+        float value = 0;
         const brew_tensor *t = brew_modeldir_tensor_at(dir, i, &name);
         char wanted[2] = {names[i], 0};
         brew_tensor_rows(t, 0, 1, &value);

@@ -6,7 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
-    brew_err err;
+    brew_err err = {0};
     brew_safetensors *file = brew_safetensors_parse(bytes, len, "fuzz", &err);
     if (!file) return 0;
     for (size_t i = 0; i < brew_safetensors_n(file); i++) {

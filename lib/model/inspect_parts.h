@@ -26,7 +26,7 @@ typedef struct brew_tensor_set {
         char *name;         // canonical
         const char *stored; // as in the file
         brew_tensor tensor;
-    } *items;
+    } * items;
     size_t n;
 } brew_tensor_set;
 void brew_tensor_set_init(brew_tensor_set *set, const brew_subject *subject);
@@ -43,11 +43,12 @@ int brew_inspect_stream(brew_json *report, const brew_subject *subject, brew_err
 
 void brew_compare_tensors(brew_json *report, const brew_subject *a, const brew_subject *b,
                           const brew_inspect_options *options, bool *same);
-void brew_compare_files(brew_json *report, const brew_subject *a, const brew_subject *b, bool *same);
+void brew_compare_files(brew_json *report, const brew_subject *a, const brew_subject *b,
+                        bool *same);
 int brew_compare_lines(brew_json *report, const brew_subject *a, const brew_subject *b, bool *same,
                        brew_err *err);
-int brew_compare_streams(brew_json *report, const brew_subject *a, const brew_subject *b, bool *same,
-                         brew_err *err);
+int brew_compare_streams(brew_json *report, const brew_subject *a, const brew_subject *b,
+                         bool *same, brew_err *err);
 
 // report[key] = ...
 void brew_report_string(brew_json *report, const char *key, const char *text);

@@ -86,7 +86,7 @@ static size_t cell_width(const brew_json *value) {
 // An array of objects with the keys of its first: a row each, numbers to the right.
 static void add_table(brew_buf *out, const brew_json *rows, size_t indent) {
     const char *keys[MAX_COLUMNS];
-    size_t widths[MAX_COLUMNS], n = 0;
+    size_t widths[MAX_COLUMNS] = {0}, n = 0;
     for (brew_json_iter it = {0}; n < MAX_COLUMNS && brew_json_next(brew_json_at(rows, 0), &it);
          n++) {
         keys[n] = it.key;
