@@ -63,6 +63,11 @@ printf '\377\377\377\377' | dd of="$work/changed/model.safetensors" bs=1 seek=$(
 exits 1 "a NaN" brew-inspect --verify "$work/changed"
 has "sound no" "is found, too"
 exits 0 "which only --verify looks for" brew-inspect "$work/changed"
+cp -r $models/tiny "$work/unknown"
+sed 's/"llama"/"mamba"/; s/LlamaForCausalLM/MambaForCausalLM/' $models/tiny/config.json >"$work/unknown/config.json"
+exits 0 "an unknown family is shown" brew-inspect "$work/unknown"
+ok "and named" grep -q "^not supported .*amba" "$work/out"
+exits 1 "but not sound" brew-inspect --verify "$work/unknown"
 
 # records
 cat >"$work/prompts" <<'EOF'

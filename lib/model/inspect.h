@@ -25,8 +25,8 @@ typedef struct brew_inspect_options {
     void *reject_arg;
 } brew_inspect_options;
 
-// The report of one path ("-": standard input), owned by the caller. *sound becomes false where the values
-// of a model are not all finite (only looked at with verify).
+// The report of one path ("-": standard input), owned by the caller. With verify, *sound
+// becomes false where values of a model are not finite, or the other tools would refuse the model.
 brew_json *brew_inspect_path(const char *path, const brew_inspect_options *options, bool *sound,
                              brew_err *err);
 // How two of a kind differ: tensors by name (those of GGUF under their Hugging Face names, and as

@@ -6,12 +6,13 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
-static void report_config(brew_json *report, const brew_subject *subject) {
+// False where the other tools would refuse the model.
+static bool report_config(brew_json *report, const brew_subject *subject) {
     brew_config c;
     brew_err why = {0};
     if (brew_config_read(&c, subject->dir, &why)) {
         brew_report_string(report, "not_supported", why.text);
-        return;
+        return false;
     }
     brew_json *config = brew_json_new_object();
     brew_report_string(report, "family", c.family);
@@ -31,14 +32,15 @@ static void report_config(brew_json *report, const brew_subject *subject) {
     brew_report_bool(config, "qk_norm", c.qk_norm);
     brew_json_set(report, "config", config);
     brew_config_release(&c);
+    return true;
 }
 
-static void report_tokenizer(brew_json *report, const brew_subject *subject) {
+static bool report_tokenizer(brew_json *report, const brew_subject *subject) {
     size_t len;
     const brew_gguf *gguf = brew_modeldir_gguf(subject->dir);
     if (gguf ? !brew_gguf_has(gguf, "tokenizer.ggml.model")
              : !brew_modeldir_file(subject->dir, "tokenizer.json", &len))
-        return;
+        return true;
     brew_err why = {0};
     brew_json *object = brew_json_new_object();
     brew_tokenizer *tok = brew_tokenizer_open(subject->dir, &why);
@@ -52,6 +54,7 @@ static void report_tokenizer(brew_json *report, const brew_subject *subject) {
     }
     brew_tokenizer_free(tok);
     brew_json_set(report, "tokenizer", object);
+    return tok != NULL;
 }
 
 static void push_file(brew_json *files, const char *name, size_t len, const char *digest) {
@@ -82,8 +85,9 @@ int brew_inspect_model(brew_json *report, const brew_subject *subject,
                        const brew_inspect_options *options, bool *sound, brew_err *err) {
     char digest[65];
     brew_report_string(report, "container", subject->container);
-    report_config(report, subject);
-    report_tokenizer(report, subject);
+    bool usable = report_config(report, subject);
+    usable &= report_tokenizer(report, subject);
+    if (options->verify && !usable) *sound = false;
     brew_inspect_tensors(report, subject, options, sound);
     if (!brew_modeldir_gguf(subject->dir)) {
         report_files(report, subject);
