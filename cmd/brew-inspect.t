@@ -126,6 +126,10 @@ exits 65 "an empty file" brew-inspect "$work/empty"
 printf x >"$work/x"
 exits 65 "one byte" brew-inspect "$work/x"
 exits 66 "no file" brew-inspect "$work/none"
+exits 65 "a GGUF file in a pipe" sh -c "brew-inspect - <$models/qwen3.gguf"
+says "give its path" "is told to be a path"
+exits 65 "a directory that is no model" brew-inspect testdata/eval
+says "no config.json" "says what it lacks"
 exits 2 "no path" brew-inspect
 exits 2 "three paths" brew-inspect a b c
 exits 2 "standard input twice" brew-inspect - -

@@ -59,6 +59,10 @@ static int open_file(brew_subject *subject, const char *path, brew_err *err) {
     if (seen < 0) return -1;
     bool is_gguf = seen >= 4 && !memcmp(head, "GGUF", 4);
     if (is_gguf || (seen >= 9 && head[8] == '{' && !head[7])) {
+        if (!strcmp(path, "-"))
+            return brew_fail(err, BREW_DATA,
+                             "%s: a %s file is mapped, not read from a pipe: give its path",
+                             subject->name, is_gguf ? "GGUF" : "safetensors");
         brew_in_close(subject->in);
         subject->in = NULL;
         subject->name = path;

@@ -126,7 +126,8 @@ static void add_object(brew_buf *out, const brew_json *object, size_t indent, bo
     }
     for (brew_json_iter it = {0}; brew_json_next(object, &it);) {
         bool nested = brew_json_is(it.value, BREW_JSON_OBJECT);
-        if (!strcmp(it.key, "tensors") && !(all && is_table(it.value))) continue;
+        bool list = brew_json_is(it.value, BREW_JSON_ARRAY);
+        if (list && (!brew_json_length(it.value) || (!all && !strcmp(it.key, "tensors")))) continue;
         pad(out, indent);
         add_key(out, it.key);
         if (nested || is_table(it.value)) {
