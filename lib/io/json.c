@@ -91,7 +91,9 @@ static const char *reason(const json_error_t *error) {
 }
 
 brew_json *brew_json_parse(const char *text, size_t len, brew_err *err) {
-    if (check_depth(text, len, err)) return NULL;
+    const char *nul = len ? memchr(text, 0, len) : NULL; // jansson overlooks one behind a number
+    if (nul) fail_at(err, text, len, (size_t)(nul - text), "a NUL byte");
+    if (nul || check_depth(text, len, err)) return NULL;
     json_error_t error;
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_t *value = json_loadb(text ? text : "", len, flags, &error);
@@ -102,6 +104,33 @@ brew_json *brew_json_parse(const char *text, size_t len, brew_err *err) {
     }
     fail_at(err, text, len, error.position > 0 ? (size_t)error.position - 1 : 0, reason(&error));
     return NULL;
+}
+
+// The last two of many digits as an exponent: the text keeps its length, and the value all the digits that
+// a double has.
+static void round_integer(char *digits, size_t n) {
+    if (n >= 19) memcpy(digits + n - 2, "e2", 2);
+}
+
+brew_json *brew_json_parse_settings(const char *text, size_t len, brew_err *err) {
+    char *copy = brew_strndup(text ? text : "", len);
+    for (size_t i = 0; i < len;) {
+        size_t start = i;
+        if (copy[i] == '"') {
+            i = skip_string(copy, len, i);
+            continue;
+        }
+        bool whole = true;
+        while (i < len && copy[i] && strchr("0123456789.eE+-", copy[i]))
+            whole &= !strchr(".eE+", copy[i++]);
+        if (i == start)
+            i++;
+        else if (whole)
+            round_integer(copy + start, i - start);
+    }
+    brew_json *value = brew_json_parse(copy, len, err);
+    free(copy);
+    return value;
 }
 
 brew_json *brew_json_load(const char *path, brew_err *err) {

@@ -93,6 +93,8 @@ static void test_depth(void) {
         brew_json_free(value);
         brew_buf_release(&text);
     }
+    brew_err nul = {0};
+    ok(!brew_json_parse("[1\0,2]", 6, &nul), "a NUL byte behind a number: %s", nul.text);
     brew_buf deep = {0};
     for (int i = 0; i < 1000000; i++) brew_buf_addc(&deep, '[');
     brew_err err = {0};
@@ -189,7 +191,25 @@ static void test_making(void) {
     brew_json_free(NULL);
 }
 
+static void test_settings(void) {
+    const char *text = "{\"max\":1000000000000000019884624838656,\"min\":-92233720368547758080,"
+                       "\"n\":[7,1e5],\"s\":\"1000000000000000019884624838656\"}";
+    brew_json *value = brew_json_parse_settings(text, strlen(text), NULL);
+    ok(value && brew_json_real(brew_json_get(value, "max")) == 1e30 &&
+           brew_json_real(brew_json_get(value, "min")) == -92233720368547758080.0,
+       "integers beyond 64 bits are reals in settings");
+    ok(brew_json_int(brew_json_at(brew_json_get(value, "n"), 0)) == 7 &&
+           !strcmp(brew_json_string(brew_json_get(value, "s"), NULL),
+                   "1000000000000000019884624838656"),
+       "all else is as it was");
+    brew_json_free(value);
+    brew_err err = {0};
+    ok(!brew_json_parse_settings("{", 1, &err) && !brew_json_parse_settings("", 0, &err),
+       "what is not JSON is refused");
+}
+
 int main(void) {
+    test_settings();
     test_values();
     test_errors();
     test_depth();
