@@ -146,7 +146,7 @@ static void check_usage(void) {
 }
 
 static brew_json *make_report(char **files) {
-    brew_evaluate_options how = {k, replicates, (uint64_t)cli.seed};
+    brew_evaluate_options how = {.k = k, .replicates = replicates, .seed = (uint64_t)cli.seed};
     if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
     if (!compare) {
         if (task_path && read_events() < 0) return NULL;

@@ -144,6 +144,18 @@ exits 0 "prompts as constant scores" brew-eval --task "$work/task.json" --prompt
 ok "with outcomes" has '^{"n":2,"members":2,'
 exits 65 "prompts without asking for them" brew-eval "$work/prompts"
 
+# the reference on MovieLens, to 1e-3 (in fact to the fourth decimal)
+if brew-promptify --task testdata/movies.task.json --split test 2>"$work/err" |
+    brew-eval --task testdata/movies.task.json --prompts --replicates 0 >"$work/out"; then
+    is "$(awk '$1 == "auc" { print $(NF-3), $(NF-2), $(NF-1) }' "$work/out")" "0.6711 0.7134 0.7633" \
+        "MovieLens: auc of item, member and both"
+    is "$(awk '$1 == "auc_member" { print $(NF-3) }' "$work/out")" 0.6404 "MovieLens: item within a member"
+    ok "MovieLens: 80,896 events before the split, 19,940 after" \
+        sh -c "grep -q '^19,940 answers' '$work/out' && grep -q 'from 80,896 events' '$work/out'"
+else
+    result 1 "MovieLens: baselines"
+fi
+
 : >"$work/empty"
 exits 65 "an empty file" brew-eval "$work/empty"
 exits 0 "which is allowed" brew-eval --allow-empty "$work/empty"

@@ -32,9 +32,7 @@ int brew_evaluate(const brew_answers *answers, const double *const *score, size_
         brew_spread spread = {0};
         status = brew_measure_init(&m, answers, score[s], o->k, pool, err);
         if (status == 0)
-            status = brew_spread_init(&spread, &m,
-                                      brew_interval_choose(o->replicates, m.n_rows, m.n_members),
-                                      o->replicates, o->seed, pool, err);
+            status = brew_spread_init(&spread, &m, o->method, o->replicates, o->seed, pool, err);
         if (status == 0) {
             fill(&m, &spread, &figures[s]);
             const brew_spread *zero = s == 0 ? &spread : &first;

@@ -25,8 +25,9 @@ typedef struct brew_figures {
 } brew_figures;
 
 typedef struct brew_evaluate_options {
-    int64_t k;          // of ndcg@k and recall@k
-    int64_t replicates; // asked for; see brew_interval_choose
+    int64_t k; // of ndcg@k and recall@k
+    enum brew_interval_method method;
+    int64_t replicates; // of the bootstrap
     uint64_t seed;
 } brew_evaluate_options;
 

@@ -203,14 +203,12 @@ static void test_baselines(void) {
 
 static void test_join(void) {
     static const char *const in_a[] = {
-        "{\"id\":\"1\",\"scores\":[[0.5,0.5],[0.5,0.5]],\"targets\":[0,1],\"item_ids\":[\"x\","
-        "\"y\"]}",
-        "{\"id\":\"2\",\"scores\":[[0.5,0.5],[0.5,0.5]],\"targets\":[0,1]}"};
+        "{\"id\":1,\"scores\":[[0.5,0.5],[0.5,0.5]],\"targets\":[0,1],\"item_ids\":[7,\"y\"]}",
+        "{\"id\":2,\"scores\":[[0.5,0.5],[0.5,0.5]],\"targets\":[0,1]}"};
     static const char *const in_b[] = {
-        "{\"id\":\"2\",\"scores\":[[0.3,0.7],[0.4,0.6]],\"targets\":[0,1]}",
-        "{\"id\":\"1\",\"scores\":[[0.1,0.9],[0.2,0.8]],\"targets\":[1,0],\"item_ids\":[\"y\","
-        "\"x\"]}",
-        "{\"id\":\"3\",\"scores\":[[0.1,0.9]],\"targets\":[1],\"item_ids\":[\"y\"]}"};
+        "{\"id\":2,\"scores\":[[0.3,0.7],[0.4,0.6]],\"targets\":[0,1]}",
+        "{\"id\":1,\"scores\":[[0.1,0.9],[0.2,0.8]],\"targets\":[1,0],\"item_ids\":[\"y\",7]}",
+        "{\"id\":3,\"scores\":[[0.1,0.9]],\"targets\":[1],\"item_ids\":[\"y\"]}"};
     brew_reader a = {0}, b = {0};
     brew_err err = {0};
     brew_join join;
@@ -230,7 +228,7 @@ static void test_join(void) {
     is_int(brew_join_init(&join, &a, &b, true, &err), 0, "unless allowed");
     ok(join.n == 4 && join.only_b == 1 && join.only_a == 0, "and counted");
     brew_join_release(&join);
-    add(&a, "{\"id\":\"3\",\"scores\":[[0.1,0.9]],\"targets\":[0],\"item_ids\":[\"y\"]}", &err);
+    add(&a, "{\"id\":3,\"scores\":[[0.1,0.9]],\"targets\":[0],\"item_ids\":[\"y\"]}", &err);
     ok(brew_join_init(&join, &a, &b, true, &err) < 0 && strstr(err.text, "another outcome"),
        "another outcome is an error");
     brew_join_release(&join);

@@ -15,7 +15,7 @@ struct source {
     bool paired;            // two systems: a, b, delta
     const brew_reader *by;  // whose fields to slice by
     const uint32_t *by_row; // [answers->n] the rows in it, NULL: the same
-    const brew_evaluate_options *options;
+    brew_evaluate_options options;
     brew_pool *pool;
 };
 
@@ -44,8 +44,8 @@ static brew_json *metrics_json(const brew_figures *figures, int64_t k, bool cali
 static int put_figures(brew_json *out, const struct source *s, brew_figures *figures,
                        brew_err *err) {
     brew_figures delta[1 + BREW_BASELINES];
-    int64_t k = s->options->k;
-    if (brew_evaluate(s->answers, s->score, s->n, s->options, s->pool, figures,
+    int64_t k = s->options.k;
+    if (brew_evaluate(s->answers, s->score, s->n, &s->options, s->pool, figures,
                       s->paired ? delta : NULL, err) < 0)
         return -1;
     put_int(out, "n", s->answers->n);
@@ -150,17 +150,34 @@ static int put_slices(brew_json *out, const struct source *s, brew_err *err) {
 
 // ---- the rest of the object ----
 
-static void put_interval(brew_json *out, const struct source *s, size_t members) {
+static size_t count_members(const brew_answers *answers) {
+    uint8_t *seen = brew_calloc(answers->n_members + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < answers->n; i++) {
+        n += !seen[answers->member[i]];
+        seen[answers->member[i]] = 1;
+    }
+    free(seen);
+    return n;
+}
+
+static brew_evaluate_options choose(const brew_evaluate_options *asked,
+                                    const brew_answers *answers) {
+    brew_evaluate_options out = *asked;
+    out.method = brew_interval_choose(asked->replicates, answers->n, count_members(answers));
+    return out;
+}
+
+static void put_interval(brew_json *out, const struct source *s) {
     brew_json *interval = brew_json_new_object();
-    bool boot = brew_interval_choose(s->options->replicates, s->answers->n, members) ==
-                BREW_INTERVAL_BOOTSTRAP;
+    bool boot = s->options.method == BREW_INTERVAL_BOOTSTRAP;
     const char *method = boot ? "bootstrap" : "clustered variance";
     brew_json_set(interval, "method", brew_json_new_string(method, strlen(method)));
     brew_json_set(interval, "cluster", brew_json_new_string("member", 6));
     brew_json_set(interval, "level", brew_json_new_real(.95));
     if (boot) {
-        put_int(interval, "replicates", (uint64_t)s->options->replicates);
-        put_int(interval, "seed", s->options->seed);
+        put_int(interval, "replicates", (uint64_t)s->options.replicates);
+        put_int(interval, "seed", s->options.seed);
     }
     brew_json_set(out, "interval", interval);
 }
@@ -202,7 +219,7 @@ brew_json *brew_report_one(const brew_reader *reader, const brew_baselines *base
     struct source s = {.answers = &reader->answers,
                        .n = 1,
                        .by = reader,
-                       .options = options,
+                       .options = choose(options, &reader->answers),
                        .pool = pool,
                        .score = {reader->answers.score}};
     for (int i = 0; baselines && i < BREW_BASELINES; i++) {
@@ -214,7 +231,7 @@ brew_json *brew_report_one(const brew_reader *reader, const brew_baselines *base
     if (status == 0) {
         put_counts(out, &figures[0], reader);
         if (baselines) put_baselines(out, baselines, s.answers, &figures[1], options->k);
-        put_interval(out, &s, figures[0].counts.members);
+        put_interval(out, &s);
         status = put_slices(out, &s, err);
     }
     for (int i = 0; i < BREW_BASELINES; i++) free(score[i]);
@@ -237,7 +254,7 @@ brew_json *brew_report_two(const brew_reader *a, const brew_reader *b, const bre
                        .paired = true,
                        .by = a,
                        .by_row = join->row_a,
-                       .options = options,
+                       .options = choose(options, &answers),
                        .pool = pool};
     int status = put_figures(out, &s, figures, err);
     if (status == 0) {
@@ -246,7 +263,7 @@ brew_json *brew_report_two(const brew_reader *a, const brew_reader *b, const bre
         put_int(missing, "only_a", join->only_a);
         put_int(missing, "only_b", join->only_b);
         brew_json_set(out, "missing", missing);
-        put_interval(out, &s, figures[0].counts.members);
+        put_interval(out, &s);
         status = put_slices(out, &s, err);
     }
     free(score);

@@ -15,7 +15,8 @@
 #include "rank/evaluate.h"
 #include "rank/reader.h"
 
-// The report of one file; baselines may be NULL. NULL on failure. The caller frees it.
+// The report of one file; baselines may be NULL. options->method is chosen here, for all tables alike (see
+// brew_interval_choose). NULL on failure. The caller frees it.
 brew_json *brew_report_one(const brew_reader *reader, const brew_baselines *baselines,
                            const brew_evaluate_options *options, brew_pool *pool, brew_err *err);
 // The report of a and b joined; delta is b - a.
