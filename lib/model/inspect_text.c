@@ -83,32 +83,47 @@ static size_t cell_width(const brew_json *value) {
     return width;
 }
 
-// An array of objects with the keys of its first: a row each, numbers to the right.
-static void add_table(brew_buf *out, const brew_json *rows, size_t indent) {
-    const char *keys[MAX_COLUMNS];
-    size_t widths[MAX_COLUMNS] = {0}, n = 0;
-    for (brew_json_iter it = {0}; n < MAX_COLUMNS && brew_json_next(brew_json_at(rows, 0), &it);
-         n++) {
-        keys[n] = it.key;
-        widths[n] = strlen(it.key);
-        for (size_t r = 0; r < brew_json_length(rows); r++) {
-            size_t width = cell_width(brew_json_get(brew_json_at(rows, r), it.key));
-            if (width > widths[n]) widths[n] = width;
+typedef struct column {
+    const char *key;
+    size_t width;
+    bool right; // holds numbers
+} column;
+
+static void widen(column *c, const brew_json *value) {
+    size_t width = cell_width(value);
+    if (width > c->width) c->width = width;
+    c->right |= is_number(value);
+}
+
+// The keys of all rows, in the order in which they first appear.
+static size_t find_columns(const brew_json *rows, column *columns) {
+    size_t n = 0, c;
+    for (size_t r = 0; r < brew_json_length(rows); r++)
+        for (brew_json_iter it = {0}; brew_json_next(brew_json_at(rows, r), &it);) {
+            for (c = 0; c < n && strcmp(columns[c].key, it.key); c++) continue;
+            if (c == MAX_COLUMNS) continue;
+            if (c == n) columns[n++] = (column){it.key, strlen(it.key), false};
+            widen(&columns[c], it.value);
         }
-    }
+    return n;
+}
+
+// An array of objects: the keys, then a row each, numbers to the right.
+static void add_table(brew_buf *out, const brew_json *rows, size_t indent) {
+    column columns[MAX_COLUMNS] = {0};
+    size_t n = find_columns(rows, columns);
     for (size_t line = 0; line <= brew_json_length(rows); line++) { // line 0: the keys
         pad(out, indent);
         for (size_t c = 0; c < n; c++) {
-            const brew_json *top = brew_json_get(brew_json_at(rows, 0), keys[c]);
-            const brew_json *value =
-                line ? brew_json_get(brew_json_at(rows, line - 1), keys[c]) : NULL;
-            size_t gap = widths[c] - (line ? cell_width(value) : strlen(keys[c]));
-            if (is_number(top)) pad(out, gap);
+            const brew_json *row = brew_json_at(rows, line - 1);
+            const brew_json *value = line ? brew_json_get(row, columns[c].key) : NULL;
+            size_t width = line ? cell_width(value) : strlen(columns[c].key);
+            if (columns[c].right) pad(out, columns[c].width - width);
             if (value) add_value(out, value);
-            if (!line) add_key(out, keys[c]);
-            if (c + 1 < n) pad(out, 2 + (is_number(top) ? 0 : gap));
+            if (!line) add_key(out, columns[c].key);
+            if (c + 1 < n) pad(out, 2 + (columns[c].right ? 0 : columns[c].width - width));
         }
-        while (out->len && out->ptr[out->len - 1] == ' ') out->ptr[--out->len] = 0;
+        while (out->ptr[out->len - 1] == ' ') out->ptr[--out->len] = 0;
         brew_buf_addc(out, '\n');
     }
 }
