@@ -2,9 +2,10 @@
 // measurement per line of standard input and answers each with a line of JSON.
 //
 //     usage: forward MODEL f32|bf16 THREADS [LEVEL]
-//     stdin: QUERY ITEMS LENGTH     one request of that shape, random ids: {"seconds":...,"bytes":...}
+//     stdin: QUERY ITEMS LENGTH     one request of that shape, random ids: {"seconds":...,"cpu":...,
+//                               "bytes":...,"level":...}
 //
-// bytes is the most memory that was resident so far. ITEMS 0 reads the query's last row (prefill).
+// cpu is processor time, of all threads together; bytes is the most memory that was resident so far. ITEMS 0 reads the query's last row (prefill).
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -20,11 +21,17 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void answer(const brew_backend *be, double seconds) {
+static double cpu(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void answer(const brew_backend *be, double start, double cpu_start) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    printf("{\"seconds\":%.6f,\"bytes\":%lld,\"level\":\"%s\"}\n", seconds,
-           (long long)use.ru_maxrss * 1024, be->level);
+    printf("{\"seconds\":%.6f,\"cpu\":%.6f,\"bytes\":%lld,\"level\":\"%s\"}\n", now() - start,
+           cpu() - cpu_start, (long long)use.ru_maxrss * 1024, be->level);
     fflush(stdout);
 }
 
@@ -52,9 +59,9 @@ static int measure(brew_model *model, brew_backend *be, long query, long items, 
         brew_star_add_answer(&star, query + (i + 1) * length - 1, set, -1, 1, 0);
     if (!items) brew_star_add_answer(&star, query - 1, set, -1, 1, 0);
     brew_star_add_meta(&star, "{}", 2);
-    double start = now();
+    double start = now(), cpu_start = cpu();
     int status = brew_model_forward(model, &star, NULL, &result, err);
-    if (status == 0) answer(be, now() - start);
+    if (status == 0) answer(be, start, cpu_start);
     brew_forward_result_release(&result);
     brew_star_release(&star);
     return status;
@@ -74,7 +81,7 @@ int main(int argc, char **argv) {
     brew_modeldir *dir = be ? brew_modeldir_open(argv[1], &err) : NULL;
     brew_model *model = dir ? brew_model_open(dir, be, &err) : NULL;
     int status = model ? 0 : -1;
-    if (model) answer(be, now() - start);
+    if (model) answer(be, start, 0);
     long query, items, length;
     while (status == 0 && scanf("%ld %ld %ld", &query, &items, &length) == 3)
         status = measure(model, be, query, items, length, &err);

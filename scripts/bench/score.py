@@ -23,7 +23,21 @@ import transformers
 from transformers import AutoModelForCausalLM, DynamicCache
 
 PEER_ITEMS, PEER_BATCH = 32, 8
-THREADS = len(os.sched_getaffinity(0))
+THREADS = int(os.environ.get("BENCH_THREADS") or len(os.sched_getaffinity(0)))
+
+
+class Watch:
+    """Wall and processor seconds since it was made, as a pair."""
+
+    def __init__(self):
+        self.start = time.perf_counter(), time.process_time()
+
+    def read(self):
+        return time.perf_counter() - self.start[0], time.process_time() - self.start[1]
+
+
+def extrapolate(prefix, some, items):
+    return tuple(p + s * items / PEER_ITEMS for p, s in zip(prefix, some))
 
 
 class Brew:
@@ -38,7 +52,7 @@ class Brew:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         self.bytes = answer["bytes"]
-        return answer["seconds"]
+        return answer["seconds"], answer["cpu"]
 
     def close(self):
         self.process.stdin.close()
@@ -60,13 +74,13 @@ class Torch:
 
     @torch.inference_mode()
     def run(self, query, items=0, length=0):
-        start = time.perf_counter()
+        watch = Watch()
         cache = DynamicCache()
         self.model(self.ids(1, query), past_key_values=cache, logits_to_keep=1)
-        prefix = time.perf_counter() - start
+        prefix = watch.read()
         if not items:
             return prefix
-        done, start = 0, time.perf_counter()
+        done, watch = 0, Watch()
         while done < PEER_ITEMS:
             copy = DynamicCache()
             for i, layer in enumerate(cache.layers):
@@ -74,7 +88,7 @@ class Torch:
                             layer.values.expand(PEER_BATCH, -1, -1, -1), i)
             self.model(self.ids(PEER_BATCH, length), past_key_values=copy, logits_to_keep=1)
             done += PEER_BATCH
-        return prefix + (time.perf_counter() - start) * items / PEER_ITEMS
+        return extrapolate(prefix, watch.read(), items)
 
 
 class LlamaCpp:
@@ -91,17 +105,17 @@ class LlamaCpp:
         return torch.randint(1000, 40000, (n,)).tolist()
 
     def run(self, query, items=0, length=0):
-        start = time.perf_counter()
+        watch = Watch()
         self.llama.reset()
         self.llama.eval(self.ids(query))
-        prefix = time.perf_counter() - start
+        prefix = watch.read()
         if not items:
             return prefix
-        start = time.perf_counter()
+        watch = Watch()
         for _ in range(PEER_ITEMS):
             self.llama.n_tokens = query  # eval forgets what stands behind it
             self.llama.eval(self.ids(length))
-        return prefix + (time.perf_counter() - start) * items / PEER_ITEMS
+        return extrapolate(prefix, watch.read(), items)
 
 
 CASES = [("prefill 512", (512,), 512, "tokens/s"), ("prefill 2,048", (2048,), 2048, "tokens/s"),
@@ -118,11 +132,14 @@ def peers(gguf, hf):
 
 
 def report(name, amount, unit, ours, theirs):
-    rate = lambda seconds: amount / seconds
+    """Wall time, best and median; and the best processor time, which other work on the machine hardly moves."""
+    wall, cpu = zip(*ours)
     for peer, times in theirs.items():
-        print(f"{min(times) / min(ours):6.2f} x {peer}: {name}: {rate(min(ours)):.1f} against "
-              f"{rate(min(times)):.1f} {unit} (medians {rate(statistics.median(ours)):.1f}, "
-              f"{rate(statistics.median(times)):.1f})")
+        peer_wall, peer_cpu = zip(*times)
+        print(f"{min(peer_wall) / min(wall):6.2f} x {peer}: {name}: {amount / min(wall):.1f} against "
+              f"{amount / min(peer_wall):.1f} {unit} (medians {amount / statistics.median(wall):.1f}, "
+              f"{amount / statistics.median(peer_wall):.1f}; processor seconds {min(cpu):.2f}, "
+              f"{min(peer_cpu):.2f})", flush=True)
 
 
 def main():
