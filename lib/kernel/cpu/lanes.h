@@ -1,5 +1,6 @@
-// Sixteen F32 lanes, whatever the machine: GNU vectors, which compilers cut into what there is, and
-// intrinsics where AVX-512 says it better. Private to the level files.
+// Sixteen F32 lanes in as many registers as the machine needs: one with AVX-512, two with AVX2, four of
+// GNU's 16-byte vectors elsewhere (SSE2, NEON). Intrinsics only where AVX-512 says it better. Private
+// to the level files.
 //
 // lanes_max(a, b) is b if either is NaN, as vmaxps has it: write the operand that must survive last.
 #ifndef BREW_KERNEL_CPU_LANES_H
@@ -11,23 +12,32 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__GNUC__)
-#pragma GCC diagnostic ignored "-Wpsabi" // vectors are only passed between inlined functions
-#endif
-
 #define LANES_INLINE static inline __attribute__((always_inline, unused))
 
-enum { LANES = 16 };
-typedef float lanes __attribute__((vector_size(64)));
-typedef int32_t ilanes __attribute__((vector_size(64)));
-typedef uint32_t ulanes __attribute__((vector_size(64)));
+#if defined(__AVX512F__)
+enum { LANES = 16, VECS = 1 };
+#elif defined(__AVX2__)
+enum { LANES = 16, VECS = 2 };
+#else
+enum { LANES = 16, VECS = 4 };
+#endif
+enum { VEC = LANES / VECS };
+
+typedef float vec __attribute__((vector_size(4 * VEC)));
+typedef int32_t ivec __attribute__((vector_size(4 * VEC)));
+typedef uint32_t uvec __attribute__((vector_size(4 * VEC)));
+typedef struct lanes {
+    vec p[VECS];
+} lanes;
+
+// Before a short loop over lanes: its arrays are to become registers.
+#define UNROLL_4 _Pragma("GCC unroll 4")
+#define EACH_VEC UNROLL_4 for (int i = 0; i < VECS; i++)
 
 LANES_INLINE lanes lanes_all(float x) {
-#if defined(__AVX512F__)
-    return (lanes)_mm512_set1_ps(x);
-#else
-    return (lanes){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
-#endif
+    lanes v;
+    EACH_VEC v.p[i] = x - (vec){0}; // x in every lane, -0 and NaN too
+    return v;
 }
 
 LANES_INLINE lanes lanes_load(const float *from) {
@@ -42,49 +52,78 @@ LANES_INLINE void lanes_store(float *to, lanes v) {
 
 // The first n < 16 values, then zeros.
 LANES_INLINE lanes lanes_load_some(const float *from, int64_t n) {
-#if defined(__AVX512F__)
-    return (lanes)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
-#else
-    lanes v = lanes_all(0);
-    memcpy(&v, from, (size_t)n * sizeof *from);
-    return v;
-#endif
+    float all[LANES] = {0};
+    memcpy(all, from, (size_t)n * sizeof *from);
+    return lanes_load(all);
 }
 
-LANES_INLINE lanes lanes_pick(ilanes mask, lanes yes, lanes no) {
-    return (lanes)((mask & (ilanes)yes) | (~mask & (ilanes)no));
+LANES_INLINE lanes lanes_add(lanes a, lanes b) {
+    EACH_VEC a.p[i] = a.p[i] + b.p[i];
+    return a;
 }
-
-LANES_INLINE lanes lanes_max(lanes a, lanes b) {
-#if defined(__AVX512F__)
-    return (lanes)_mm512_max_ps((__m512)a, (__m512)b);
-#else
-    return lanes_pick(a > b, a, b);
-#endif
+LANES_INLINE lanes lanes_sub(lanes a, lanes b) {
+    EACH_VEC a.p[i] = a.p[i] - b.p[i];
+    return a;
+}
+LANES_INLINE lanes lanes_mul(lanes a, lanes b) {
+    EACH_VEC a.p[i] = a.p[i] * b.p[i];
+    return a;
+}
+LANES_INLINE lanes lanes_div(lanes a, lanes b) {
+    EACH_VEC a.p[i] = a.p[i] / b.p[i];
+    return a;
 }
 
 // a * b + c: rounded once with AVX-512, twice elsewhere.
 LANES_INLINE lanes lanes_fma(lanes a, lanes b, lanes c) {
 #if defined(__AVX512F__)
-    return (lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    a.p[0] = (vec)_mm512_fmadd_ps((__m512)a.p[0], (__m512)b.p[0], (__m512)c.p[0]);
 #else
-    return a * b + c;
+    EACH_VEC a.p[i] = a.p[i] * b.p[i] + c.p[i];
 #endif
+    return a;
+}
+
+LANES_INLINE vec vec_pick(ivec mask, vec yes, vec no) {
+    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
+}
+
+LANES_INLINE lanes lanes_max(lanes a, lanes b) {
+#if defined(__AVX512F__)
+    a.p[0] = (vec)_mm512_max_ps((__m512)a.p[0], (__m512)b.p[0]);
+#else
+    EACH_VEC a.p[i] = vec_pick(a.p[i] > b.p[i], a.p[i], b.p[i]);
+#endif
+    return a;
+}
+
+// The smaller; b if either is NaN.
+LANES_INLINE lanes lanes_min(lanes a, lanes b) {
+    EACH_VEC a.p[i] = vec_pick(a.p[i] < b.p[i], a.p[i], b.p[i]);
+    return a;
 }
 
 // Lanes lo <= i < hi of v, the others -infinity.
 LANES_INLINE lanes lanes_mask(lanes v, int32_t lo, int32_t hi) {
-    const ilanes index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    ilanes keep = (index >= lo) & (index < hi);
-    return lanes_pick(keep, v, lanes_all(-__builtin_inff()));
+    static const int32_t numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    EACH_VEC {
+        ivec index;
+        memcpy(&index, numbers + i * VEC, sizeof index);
+        ivec keep = (index >= lo) & (index < hi);
+        v.p[i] = vec_pick(keep, v.p[i], -__builtin_inff() - (vec){0});
+    }
+    return v;
 }
 
 LANES_INLINE float lanes_reduce_max(lanes v) {
 #if defined(__AVX512F__)
-    return _mm512_reduce_max_ps((__m512)v);
+    return _mm512_reduce_max_ps((__m512)v.p[0]);
 #else
-    float most = v[0];
-    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+    for (int n = VECS / 2; n; n /= 2)
+        for (int i = 0; i < n; i++) v.p[i] = vec_pick(v.p[i] > v.p[i + n], v.p[i], v.p[i + n]);
+    float x[VEC], most = v.p[0][0];
+    memcpy(x, &v.p[0], sizeof x);
+    for (int i = 1; i < VEC; i++) most = x[i] > most ? x[i] : most;
     return most;
 #endif
 }
@@ -103,12 +142,12 @@ LANES_INLINE float lanes_reduce_sum(lanes v) {
 LANES_INLINE lanes lanes_exp2(lanes t, int coarse) {
     t = lanes_max(lanes_all(-160), t);
 #if defined(__AVX512F__)
-    lanes n = (lanes)_mm512_roundscale_ps((__m512)t, 8);
+    lanes n = {{(vec)_mm512_roundscale_ps((__m512)t.p[0], 8)}};
 #else
     const lanes magic = lanes_all(12582912); // 1.5 * 2^23: adding it rounds to an integer
-    lanes shifted = t + magic, n = shifted - magic;
+    lanes shifted = lanes_add(t, magic), n = lanes_sub(shifted, magic);
 #endif
-    lanes f = t - n, p;
+    lanes f = lanes_sub(t, n), p;
     if (coarse) {
         p = lanes_all(0.00978291255f);
         p = lanes_fma(p, f, lanes_all(0.0559768836f));
@@ -124,36 +163,48 @@ LANES_INLINE lanes lanes_exp2(lanes t, int coarse) {
     }
     p = lanes_fma(p, f, lanes_all(1));
 #if defined(__AVX512F__)
-    return (lanes)_mm512_scalef_ps((__m512)p, (__m512)n);
+    p.p[0] = (vec)_mm512_scalef_ps((__m512)p.p[0], (__m512)n.p[0]);
 #else
     // 2^n as a product of two powers, each of which has an exponent of its own
-    ulanes whole = (ulanes)shifted - (ulanes)magic;
-    ulanes half = (ulanes)((ilanes)whole >> 1), rest = whole - half;
-    return p * (lanes)((half + 127) << 23) * (lanes)((rest + 127) << 23);
+    EACH_VEC {
+        uvec whole = (uvec)shifted.p[i] - (uvec)magic.p[i];
+        uvec half = (uvec)((ivec)whole >> 1), rest = whole - half;
+        p.p[i] = p.p[i] * (vec)((half + 127) << 23) * (vec)((rest + 127) << 23);
+    }
 #endif
+    return p;
 }
 
 // g / (1 + exp(-g)) * u
 LANES_INLINE lanes lanes_swiglu(lanes g, lanes u, int coarse) {
-    lanes t = g * lanes_all(-1.44269504f), most = lanes_all(160);
-    t = lanes_pick(t > most, most, t);
-    return g / (lanes_all(1) + lanes_exp2(t, coarse)) * u;
+    lanes t = lanes_min(lanes_all(160), lanes_mul(g, lanes_all(-1.44269504f)));
+    lanes below = lanes_add(lanes_all(1), lanes_exp2(t, coarse));
+    return lanes_mul(lanes_div(g, below), u);
 }
 
 // 16 bf16 values.
 LANES_INLINE lanes lanes_widen(const uint16_t *from) {
-    uint16_t halves __attribute__((vector_size(32)));
-    memcpy(&halves, from, sizeof halves);
-    return (lanes)(__builtin_convertvector(halves, ulanes) << 16);
+    lanes v;
+    EACH_VEC {
+        uint16_t halves __attribute__((vector_size(2 * VEC)));
+        memcpy(&halves, from + i * VEC, sizeof halves);
+        v.p[i] = (vec)(__builtin_convertvector(halves, uvec) << 16);
+    }
+    return v;
 }
 
 // Every lane rounded to bf16, kept as F32; see brew_bf16_from_f32.
 LANES_INLINE lanes lanes_round_bf16(lanes v) {
-    ulanes bits = (ulanes)v, magnitude = bits & 0x7fffffff;
-    ulanes rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-    ulanes nan = (ulanes)(magnitude > 0x7f800000), tiny = (ulanes)(magnitude < 0x00800000);
-    rounded = (nan & ((bits & 0xffff0000) | 0x00400000)) | (~nan & rounded);
-    return (lanes)((tiny & (bits & 0x80000000)) | (~tiny & rounded));
+    EACH_VEC {
+        uvec bits = (uvec)v.p[i], magnitude = bits & 0x7fffffff;
+        uvec rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+        // signed comparisons: magnitudes have no sign bit, and machines compare so
+        uvec nan = (uvec)((ivec)magnitude > 0x7f800000);
+        uvec tiny = (uvec)((ivec)magnitude < 0x00800000);
+        rounded = (nan & ((bits & 0xffff0000) | 0x00400000)) | (~nan & rounded);
+        v.p[i] = (vec)((tiny & (bits & 0x80000000)) | (~tiny & rounded));
+    }
+    return v;
 }
 
 #endif

@@ -43,8 +43,8 @@ static void LEVEL(store)(const float *c, int rows, int64_t columns, const float 
     for (int row = 0; row < rows; row++, c += PANEL, y += ldy) {
         if (columns == PANEL) {
             for (int j = 0; j < PANEL; j += LANES) {
-                lanes v = lanes_load(c + j) + lanes_load(bias + j);
-                lanes_store(y + j, add ? lanes_load(y + j) + v : v);
+                lanes v = lanes_add(lanes_load(c + j), lanes_load(bias + j));
+                lanes_store(y + j, add ? lanes_add(lanes_load(y + j), v) : v);
             }
             continue;
         }
@@ -98,7 +98,7 @@ static float LEVEL(rms_scale)(const float *x, int64_t c, double eps) {
         lanes v = lanes_load_some(x + i, least(LANES, c - i));
         sum[chain] = lanes_fma(v, v, sum[chain]);
     }
-    float total = lanes_reduce_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    float total = lanes_reduce_sum(lanes_add(lanes_add(sum[0], sum[1]), lanes_add(sum[2], sum[3])));
     return (float)(1 / sqrt((double)total / (double)c + eps));
 }
 
@@ -106,7 +106,8 @@ static void LEVEL(norm)(const float *x, int64_t c, const float *gain, double eps
     float scale = LEVEL(rms_scale)(x, c, eps);
     int64_t i = 0;
     for (; i + LANES <= c; i += LANES)
-        lanes_store(out + i, lanes_load(x + i) * lanes_all(scale) * lanes_load(gain + i));
+        lanes_store(out + i, lanes_mul(lanes_mul(lanes_load(x + i), lanes_all(scale)),
+                                       lanes_load(gain + i)));
     for (; i < c; i++) out[i] = x[i] * scale * gain[i];
 }
 
@@ -121,8 +122,8 @@ static void LEVEL(turn)(const float *x, int64_t d, const float *gain, double eps
     for (; i + LANES <= half; i += LANES) {
         lanes a = lanes_load(x + i), b = lanes_load(x + half + i);
         lanes cos = lanes_load(cosines + i), sin = lanes_load(sines + i);
-        lanes_store(out + i, a * cos - b * sin);
-        lanes_store(out + half + i, b * cos + a * sin);
+        lanes_store(out + i, lanes_sub(lanes_mul(a, cos), lanes_mul(b, sin)));
+        lanes_store(out + half + i, lanes_add(lanes_mul(b, cos), lanes_mul(a, sin)));
     }
     for (; i < half; i++) {
         float a = x[i], b = x[half + i];
@@ -146,20 +147,20 @@ LANES_INLINE void LEVEL(raise)(struct LEVEL(square) * square, const int vectors,
     for (int row = 0; row < step->rows; row++) {
         float *scores = square->scores + row * BREW_KEY_TILE;
         lanes v[4];
-        for (int j = 0; j < vectors; j++) {
+        UNROLL_4 for (int j = 0; j < vectors; j++) {
             v[j] = lanes_load(scores + j * LANES);
             if (!step->from) continue;
             v[j] = lanes_mask(v[j], step->from[row] - j * LANES, step->to[row] - j * LANES);
             lanes_store(scores + j * LANES, v[j]);
         }
-        for (int j = 1; j < vectors; j++) v[0] = lanes_max(v[0], v[j]);
+        UNROLL_4 for (int j = 1; j < vectors; j++) v[0] = lanes_max(v[0], v[j]);
         top[row] = lanes_reduce_max(v[0]);
         old[row] = step->max[row];
     }
     lanes before = lanes_load(old), now = lanes_max(lanes_load(top), before); // NaN: as before
     lanes scale = lanes_all(step->scale);
-    lanes_store(square->alpha, lanes_exp2((before - now) * scale, COARSE));
-    lanes_store(square->shift, lanes_all(0) - now * scale);
+    lanes_store(square->alpha, lanes_exp2(lanes_mul(lanes_sub(before, now), scale), COARSE));
+    lanes_store(square->shift, lanes_sub(lanes_all(0), lanes_mul(now, scale)));
     lanes_store(top, now);
     memcpy(step->max, top, (size_t)step->rows * sizeof *top);
 }
@@ -171,11 +172,12 @@ LANES_INLINE void LEVEL(soften)(struct LEVEL(square) * square, const int vectors
     for (int row = 0; row < step->rows; row++) {
         const float *scores = square->scores + row * BREW_KEY_TILE;
         lanes v[4], shift = lanes_all(square->shift[row]);
-        lanes sum = lanes_load(step->sum + row * LANES) * lanes_all(square->alpha[row]);
-        for (int j = 0; j < vectors; j++)
-            v[j] = lanes_exp2(lanes_fma(lanes_load(scores + j * LANES), scale, shift), COARSE);
-        for (int j = 0; j < vectors; j += 2) sum = sum + (v[j] + v[j + 1]);
-        for (int j = 0; j < vectors; j++)
+        lanes sum = lanes_mul(lanes_load(step->sum + row * LANES), lanes_all(square->alpha[row]));
+        UNROLL_4 for (int j = 0; j < vectors; j++) v[j] =
+            lanes_exp2(lanes_fma(lanes_load(scores + j * LANES), scale, shift), COARSE);
+        UNROLL_4 for (int j = 0; j < vectors; j += 2) sum =
+            lanes_add(sum, lanes_add(v[j], v[j + 1]));
+        UNROLL_4 for (int j = 0; j < vectors; j++)
             LEVEL(store_elements)(square->p + row * BREW_KEY_TILE + j * LANES, v[j]);
         lanes_store(step->sum + row * LANES, sum);
     }
@@ -217,7 +219,7 @@ static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float
         lanes alpha = lanes_exp2(lanes_all((max[row] - top) * 1.44269504f), 0);
         a = lanes_exp2(lanes_fma(a, log2e, shift), 0);
         b = lanes_exp2(lanes_fma(b, log2e, shift), 0);
-        lanes_store(sum, lanes_load(sum) * alpha + (a + b));
+        lanes_store(sum, lanes_add(lanes_mul(lanes_load(sum), alpha), lanes_add(a, b)));
         max[row] = top;
     }
 }

@@ -12,10 +12,10 @@
 
 AVX512_TILES("vdpbf16ps", 128)
 
-#define STORE_LANES_BF16(to, v)                          \
-    do {                                                 \
-        __m256bh half = _mm512_cvtneps_pbh((__m512)(v)); \
-        memcpy(to, &half, sizeof half);                  \
+#define STORE_LANES_BF16(to, v)                               \
+    do {                                                      \
+        __m256bh half = _mm512_cvtneps_pbh((__m512)(v).p[0]); \
+        memcpy(to, &half, sizeof half);                       \
     } while (0)
 
 #define LEVEL(name) brew_cpu_avx512bf16_##name
