@@ -198,6 +198,19 @@ static void test_small(void) {
     brew_spread_release(&s);
     brew_measure_release(&m);
     brew_answers_release(&a);
+    static double grid[10001]
+                      [BREW_METRICS]; // an even spread of replicates shows the percentiles used
+    for (int i = 0; i <= 10000; i++) grid[i][BREW_METRIC_AUC] = i / 10000.;
+    brew_spread even = {.n = 10001, .n_members = 5, .row = grid};
+    brew_spread_interval(&even, BREW_METRIC_AUC, .5, &lo, &hi);
+    is_near(lo, .000955, 4e-5, "5 members: the tail behind 2.776 * sqrt(5 / 4)");
+    is_near(hi, 1 - .000955, 4e-5, "at both ends");
+    even.n_members = 1000000;
+    brew_spread_interval(&even, BREW_METRIC_AUC, .5, &lo, &hi);
+    is_near(lo, .025, 1e-6, "many members: 2.5 %");
+    for (int i = 0; i < 5001; i++) grid[i][BREW_METRIC_AUC] = NAN;
+    brew_spread_interval(&even, BREW_METRIC_AUC, .5, &lo, &hi);
+    ok(isnan(lo) && isnan(hi), "most replicates without a value: no interval");
     is_near(brew_t95(1), 12.7062, 1e-4, "t for 1 degree of freedom");
     is_near(brew_t95(4), 2.776445, 1e-2, "t for 4");
     is_near(brew_t95(10), 2.228139, 1e-3, "t for 10");

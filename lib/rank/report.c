@@ -43,7 +43,7 @@ static brew_json *metrics_json(const brew_figures *figures, int64_t k, bool cali
 // n, members, and the metrics of what is compared: of one system as "metrics", of two as a, b and delta.
 static int put_figures(brew_json *out, const struct source *s, brew_figures *figures,
                        brew_err *err) {
-    brew_figures delta[1 + BREW_BASELINES];
+    brew_figures delta[1 + BREW_BASELINES] = {0};
     int64_t k = s->options.k;
     if (brew_evaluate(s->answers, s->score, s->n, &s->options, s->pool, figures,
                       s->paired ? delta : NULL, err) < 0)
