@@ -314,6 +314,10 @@ static int run(walk *w, size_t step, brew_tok_view view) {
 
 int brew_tok_stretch(const brew_tokenizer *tok, brew_tok_scratch *scratch, brew_tok_view view,
                      bool prefix, brew_ids *out, brew_err *err) {
+    if (tok->grammar >= 0) {
+        brew_tok_fast(tok, scratch, &view, out);
+        return 0;
+    }
     walk w = {tok, scratch, out, err, prefix};
     return run(&w, 0, view);
 }

@@ -6,12 +6,13 @@
 #include "text/unicode.h"
 
 // Classes of characters in these patterns.
-enum kind { LETTER, NUMBER, SPACE, NEWLINE, OTHER, END };
+enum kind { LETTER, NUMBER, SPACE, NEWLINE, OTHER, NUMERIC, END };
 
 typedef struct cursor {
     const char *text;
     size_t len;
     const uint8_t *ucd;
+    bool numerics; // what Digits isolates is a class of its own: Rust's numbers are not quite \p{N}
 } cursor;
 
 static inline enum kind kind_of(uint8_t byte) {
@@ -27,6 +28,7 @@ static inline enum kind look(const cursor *c, size_t at, size_t *bytes) {
     uint32_t point;
     *bytes = brew_utf8_get(c->text + at, &point);
     if (point == '\n' || point == '\r') return NEWLINE;
+    if (c->numerics && c->ucd[point] & UCD_NUMERIC) return NUMERIC;
     return kind_of(c->ucd[point]);
 }
 
@@ -52,26 +54,25 @@ static size_t contraction(const cursor *c, size_t at, bool fold) {
     return ((a == 'r' || a == 'v') && b == 'e') || (a == 'l' && b == 'l') ? 2 : 0;
 }
 
-static cursor start(const char *text, size_t len) {
-    return (cursor){text, len, brew_ucd()};
+static cursor start(const char *text, size_t len, bool numerics) {
+    return (cursor){text, len, brew_ucd(), numerics};
 }
 
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-// With digits_end, numbers are pieces of one character and end the text before them.
-static inline size_t gpt2(const char *text, size_t at, size_t len, bool digits_end) {
-    cursor c = start(text, len);
+// With digits, numeric characters are pieces of their own and end the text before them.
+static inline size_t gpt2(const char *text, size_t at, size_t len, bool digits) {
+    cursor c = start(text, len, digits);
     size_t n, m;
     enum kind here = look(&c, at, &n), next;
+    if (here == NUMERIC) return at + n;
     if (text[at] == '\'') {
         size_t k = contraction(&c, at + 1, false);
         if (k) return at + 1 + k;
     }
-    if (digits_end && here == NUMBER) return at + n;
     if (here == NEWLINE) here = SPACE;
     if (here == SPACE && text[at] == ' ') {
         next = look(&c, at + 1, &m);
-        if (next == LETTER || next == OTHER || (next == NUMBER && !digits_end))
-            return run_of(&c, at + 1 + m, next);
+        if (next == LETTER || next == OTHER || next == NUMBER) return run_of(&c, at + 1 + m, next);
     }
     if (here != SPACE) return run_of(&c, at + n, here);
     size_t begin = at, last; // last: start of the last white space seen, which is given back
@@ -80,8 +81,7 @@ static inline size_t gpt2(const char *text, size_t at, size_t len, bool digits_e
         at += n;
         next = look(&c, at, &n);
     } while (next == SPACE || next == NEWLINE);
-    if (next == END || (digits_end && next == NUMBER) || last == begin) return at;
-    return last;
+    return next == END || next == NUMERIC || last == begin ? at : last;
 }
 
 size_t brew_split_gpt2(const char *text, size_t at, size_t len, bool *match) {
@@ -97,7 +97,7 @@ size_t brew_split_gpt2_digits(const char *text, size_t at, size_t len, bool *mat
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
 // \s*[\r\n]+|\s+(?!\S)|\s+            with digits at most `digits` together
 static inline size_t cl100k(const char *text, size_t at, size_t len, int digits) {
-    cursor c = start(text, len);
+    cursor c = start(text, len, false);
     size_t n, m;
     if (text[at] == '\'') {
         size_t k = contraction(&c, at + 1, true);

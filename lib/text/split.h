@@ -39,13 +39,25 @@ void brew_split_room_reset(brew_split_room *room); // before the first piece of 
 int brew_split_regex_next(const brew_split_regex *regex, brew_split_room *room, const char *text,
                           size_t at, size_t len, size_t *end, bool *match, brew_err *err);
 
-// The mask splitter (split_mask.h): appends ends of pieces from *at on, *at being the start of a piece,
-// until the room of `ends` is used or no further one is certain; advances *at to the last end.
+// The splits of whole tokenizers, many pieces at a time: from `at`, the start of a piece, writes the
+// ends of pieces to `ends` (room for at least BREW_SPLIT_ROOM) and gives their count, 0 only if at ==
+// len. Texts are shorter than 4 GiB.
 enum brew_grammar {
     BREW_GRAMMAR_GPT2,
     BREW_GRAMMAR_GPT2_DIGITS,
     BREW_GRAMMAR_LLAMA3,
     BREW_GRAMMAR_QWEN2
 };
+enum { BREW_SPLIT_ROOM = 320 };
+typedef size_t brew_split_batch_fn(enum brew_grammar grammar, const char *text, size_t at,
+                                   size_t len, uint32_t *ends);
+// Levels: character by character; 64 bytes at a time where they are ASCII (split_mask.h).
+brew_split_batch_fn brew_split_batch_scalar, brew_split_batch_avx2, brew_split_batch_avx512;
+// The best one this CPU has, and its name; `number` 0, 1, ... gives each one it has, then NULL.
+brew_split_batch_fn *brew_split_batch_level(int number, const char **name);
+brew_split_batch_fn *brew_split_batch_best(void);
+
+// The splitter of a grammar.
+size_t brew_split_grammar(enum brew_grammar grammar, const char *text, size_t at, size_t len);
 
 #endif

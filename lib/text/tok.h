@@ -71,6 +71,7 @@ struct brew_tokenizer {
     size_t n_decodes;
     bool has_decoder;
     int grammar; // enum brew_grammar if the steps are one of those, else -1
+    brew_split_batch_fn *split;
     // Character models without splits: a text may be cut before this string (U+2581) where something
     // else stands before it, because no merge spans such a place. 0 bytes: nowhere.
     char cut[8];
@@ -117,6 +118,9 @@ brew_tok_view brew_tok_normalize(const brew_tokenizer *tok, brew_tok_scratch *sc
 // Splits and encodes a normalised stretch. prefix: a prepended space at its start is wanted.
 int brew_tok_stretch(const brew_tokenizer *tok, brew_tok_scratch *scratch, brew_tok_view view,
                      bool prefix, brew_ids *out, brew_err *err);
+// The same for a tokenizer with a grammar.
+void brew_tok_fast(const brew_tokenizer *tok, brew_tok_scratch *scratch, const brew_tok_view *view,
+                   brew_ids *out);
 // Encodes one piece, bytes [from, to) of the view, through the cache.
 void brew_tok_piece(const brew_tokenizer *tok, brew_tok_scratch *scratch, const brew_tok_view *view,
                     size_t from, size_t to, brew_ids *out);
