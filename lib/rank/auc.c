@@ -6,11 +6,12 @@
 
 #include "base/mem.h"
 
-// Least-significant-digit radix sort, 11 bits a pass. A pass cuts the rows into parts; each part counts
+// Least-significant-digit radix sort, 8 bits a pass (256 places fit the first-level cache and its TLB: with
+// 11 bits there are fewer passes, and the whole is slower). A pass cuts the rows into parts; each part counts
 // its digits, the counts become starting places (digit first, then part, so the sort is stable), and
 // each part moves its rows there. Where all rows share a digit the pass is skipped: for probabilities
 // that is part of the exponent.
-enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, MAX_PARTS = 64 };
+enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, MAX_PARTS = 64 };
 
 struct sorter {
     uint64_t *key, *key_to;
