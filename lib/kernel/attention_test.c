@@ -155,21 +155,23 @@ static bool agrees(bool bf16, const float *got, const double *want, int64_t n) {
     return close_to(got, want, n, bf16 ? 0.01 : 1e-5, bf16 ? 0.02 : 1e-5);
 }
 
-// One star at one level: against the oracle, and in pieces, blocks and another order for its bits.
+// One star at one level: against the oracle, and in pieces, blocks, another order and on more threads for
+// its bits.
 static bool check_level(const char *level, enum brew_precision precision, const config *c,
                         const star *s, const float *qkv, const float *gain, const double *want) {
-    brew_backend *be = open_level(level, precision, 2);
+    brew_backend *be = open_level(level, precision, 1), *others = open_level(level, precision, 3);
     int64_t n = s->rows * c->heads * c->head_dim;
     float *got = brew_calloc((size_t)n + 1, sizeof *got),
           *again = brew_calloc((size_t)n + 1, sizeof *got);
     run_star(be, c, s, qkv, s->query + 1, s->rows + 1, false, gain, got);
-    run_star(be, c, s, qkv, 37, 50, true, gain, again);
+    run_star(others, c, s, qkv, 37, 50, true, gain, again);
     bool good = agrees(precision == BREW_PRECISION_BF16, got, want, n);
     bool same = !memcmp(got, again, (size_t)n * sizeof *got);
     if (!good || !same) printf("# %s%s\n", level, same ? "" : ": in pieces the bits are others");
     free(got);
     free(again);
     close_level(be);
+    close_level(others);
     return good && same;
 }
 

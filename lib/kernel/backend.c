@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -5,9 +6,10 @@
 #include "base/mem.h"
 #include "kernel/host.h"
 
+static const char *levels[6];
+
 // What this machine can run, best first. A name listed here is a level that open accepts.
-const char *const *brew_backend_levels(void) {
-    static const char *levels[6]; // filled alike by whichever thread comes first
+static void list_levels(void) {
     size_t n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -20,11 +22,16 @@ const char *const *brew_backend_levels(void) {
 #endif
     levels[n++] = "generic";
     levels[n] = "ref";
+}
+
+const char *const *brew_backend_levels(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, list_levels);
     return levels;
 }
 
 static const char *choose_level(const char *level, brew_err *err) {
-    const char *const *levels = brew_backend_levels();
+    brew_backend_levels();
     if (!level) return levels[0];
     brew_buf names = {0};
     for (size_t i = 0; levels[i]; i++) {

@@ -179,6 +179,34 @@ static void test_bits(const char *level, enum brew_precision precision) {
     free(x), free(gain), free(w), free(all);
 }
 
+// The bits are the same when the calling thread flushes denormals (as -ffast-math objects make it do).
+static void test_caller(const char *level, enum brew_precision precision) {
+#if defined(__x86_64__)
+    enum { M = 13, N = 40, C = 64 };
+    float *x = random_floats(1, M * C), *w = random_floats(3, N * C), gain[C], y[2][M * N];
+    for (int i = 0; i < C; i++) gain[i] = 1e-20f;
+    for (int i = 0; i < N * C; i++) w[i] *= 1e-19f; // products around 2^-130
+    for (int i = 0; i < 2; i++) {
+        brew_backend *be = open_level(level, precision, 1);
+        brew_weight *weight = weight_of(be, w, N, C);
+        brew_operand a = operand_of(be, M, C);
+        unsigned saved = __builtin_ia32_stmxcsr();
+        if (i) __builtin_ia32_ldmxcsr(saved | 0x8040);
+        be->ops->norm(be, x, M, C, gain, 1e-5, &a);
+        be->ops->matmul(be, &a, M, weight, y[i], false);
+        __builtin_ia32_ldmxcsr(saved);
+        be->ops->operand_release(be, &a);
+        be->ops->weight_free(be, weight);
+        close_level(be);
+    }
+    ok(!memcmp(y[0], y[1], sizeof y[0]), "%s %s: a caller that flushes denormals changes no bit",
+       level, precision ? "bf16" : "f32");
+    free(x), free(w);
+#else
+    ok(true, "%s %d: a caller that flushes denormals # SKIP x86 only", level, precision);
+#endif
+}
+
 static void test_gather(brew_backend *be) {
     enum { M = 30, C = 37 };
     float *x = random_floats(1, M * C), gain[C];
@@ -311,6 +339,7 @@ int main(void) {
             }
             close_level(be);
             test_bits(*level, precision);
+            if (strcmp(*level, "ref")) test_caller(*level, precision);
         }
     }
     return tap_done();

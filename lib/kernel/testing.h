@@ -54,6 +54,7 @@ UNUSED static brew_weight *weight_of(brew_backend *be, const float *data, int64_
     brew_err err;
     brew_weight *weight = be->ops->weight_new(be, parts, NULL, 1, BREW_WEIGHT_STACK, &err);
     if (!weight) brew_bug("%s", err.text);
+    // cppcheck-suppress returnDanglingLifetime  // a weight keeps nothing of its parts
     return weight;
 }
 

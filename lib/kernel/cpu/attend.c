@@ -200,7 +200,8 @@ static void attend_task(void *arg, size_t task, int worker) {
     if (!state.n_pieces) return;
     int64_t keys = span->is_item ? span->pos : span->pos + chunk->end - span->row;
     attend_keys(job, &state, head, &(struct keys){span->query, chunk->span, 0, keys});
-    for (size_t i = 0; span->is_item && i < chunk->spans; i++, span++) {
+    size_t items = span->is_item ? chunk->spans : 0;
+    for (size_t i = 0; i < items; i++, span++) {
         cut_pieces(job, &state, most(chunk->row, span->row),
                    least(chunk->end, span->row + span->rows));
         int64_t own = least(span->rows, chunk->end - span->row);
