@@ -20,15 +20,17 @@ struct brew_tar_writer {
     struct archive *archive;
     brew_sha256 sha;
     brew_err failure; // of out, met inside libarchive's call
+    bool discard;     // nothing is written any more
 };
 
+// libarchive is never told of a failure: it leaks a little after one. Whoever calls it looks at
+// `failure`.
 static la_ssize_t pass_on(struct archive *archive, void *arg, const void *bytes, size_t len) {
     brew_tar_writer *writer = arg;
-    if (brew_out_write(writer->out, bytes, len, &writer->failure)) {
-        archive_set_error(archive, ARCHIVE_FATAL, "cannot write");
-        return -1;
-    }
-    brew_sha256_add(&writer->sha, bytes, len);
+    (void)archive;
+    if (!writer->discard && brew_out_write(writer->out, bytes, len, &writer->failure))
+        writer->discard = true;
+    if (!writer->discard) brew_sha256_add(&writer->sha, bytes, len);
     return (la_ssize_t)len;
 }
 
@@ -70,7 +72,8 @@ int brew_tar_write(brew_tar_writer *writer, const char *name, const void *head, 
     archive_entry_set_size(entry, (la_int64_t)(head_len + body_len));
     struct archive *a = writer->archive;
     bool done = archive_write_header(a, entry) == ARCHIVE_OK && put(a, head, head_len) &&
-                put(a, body, body_len) && archive_write_finish_entry(a) == ARCHIVE_OK;
+                put(a, body, body_len) && archive_write_finish_entry(a) == ARCHIVE_OK &&
+                !writer->discard;
     archive_entry_free(entry);
     return done ? 0 : fail_writing(writer, name, err);
 }
@@ -81,16 +84,15 @@ void brew_tar_write_digest(const brew_tar_writer *writer, char hex[65]) {
 }
 
 int brew_tar_write_end(brew_tar_writer *writer, brew_err *err) {
-    int status = archive_write_close(writer->archive) == ARCHIVE_OK
-                     ? 0
-                     : fail_writing(writer, "that ends the tar", err);
+    bool done = archive_write_close(writer->archive) == ARCHIVE_OK && !writer->discard;
+    int status = done ? 0 : fail_writing(writer, "that ends the tar", err);
     brew_tar_write_abandon(writer);
     return status;
 }
 
 void brew_tar_write_abandon(brew_tar_writer *writer) {
     if (!writer) return;
-    archive_write_fail(writer->archive); // so that freeing writes nothing more
+    writer->discard = true; // freeing ends the tar first
     archive_write_free(writer->archive);
     free(writer);
 }
