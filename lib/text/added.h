@@ -13,6 +13,8 @@
 typedef struct brew_added_token {
     char *text; // owned
     size_t len;
+    char *looked; // owned: the text normalised, as it is looked for and decoded; NULL: as written
+    size_t looked_len;
     int32_t id;
     bool special, normalized, lstrip, rstrip, single_word;
 } brew_added_token;

@@ -175,6 +175,10 @@ int brew_tokenizer_decode(const brew_tokenizer *tok, const int32_t *ids, size_t 
         }
         size_t len;
         const char *text = brew_tokenizer_entry(tok, ids[i], &len);
+        if (text && tok->added_by_id[ids[i]] >= 0) {
+            const brew_added_token *token = &tok->added[tok->added_by_id[ids[i]]];
+            if (token->looked) text = token->looked, len = token->looked_len;
+        }
         if (!text) continue; // as tokenizers: an id that nothing has is passed over
         if (!tok->has_decoder && list.n) brew_buf_addc(&list.bytes, ' ');
         strings_add(&list, text, len);

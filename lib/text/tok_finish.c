@@ -43,7 +43,7 @@ static void make_sets(brew_tokenizer *tok) {
     brew_tok_scratch scratch = {.tok = tok};
     for (int special = 1; special >= 0; special--) {
         for (size_t i = 0; i < tok->n_added; i++) {
-            const brew_added_token *t = &tok->added[i];
+            brew_added_token *t = &tok->added[i];
             if (t->special != special) continue;
             if (!t->normalized) {
                 brew_added_set_put(&tok->raw, t->text, t->len, (int32_t)i);
@@ -51,6 +51,8 @@ static void make_sets(brew_tokenizer *tok) {
             }
             brew_tok_view view = {.text = t->text, .len = t->len, .start = true};
             view = brew_tok_normalize(tok, &scratch, view, true, false);
+            t->looked = brew_strndup(view.text, view.len);
+            t->looked_len = view.len;
             brew_added_set_put(&tok->normalized, view.text, view.len, (int32_t)i);
         }
     }

@@ -63,7 +63,10 @@ void brew_tokenizer_free(brew_tokenizer *tok) {
     brew_vocab_release(&tok->vocab);
     brew_added_set_release(&tok->raw);
     brew_added_set_release(&tok->normalized);
-    for (size_t i = 0; i < tok->n_added; i++) free(tok->added[i].text);
+    for (size_t i = 0; i < tok->n_added; i++) {
+        free(tok->added[i].text);
+        free(tok->added[i].looked);
+    }
     free(tok->added);
     free(tok->added_by_id);
     for (size_t i = 0; i < BREW_TOK_STEPS; i++) {
