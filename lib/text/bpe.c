@@ -9,14 +9,21 @@
 
 enum { SCAN_MAX = 48 }; // up to so many symbols the next merge is found by looking at all pairs
 
-static inline size_t pair_home(const brew_bpe *bpe, uint32_t left, uint32_t right) {
+static inline uint64_t pair_hash(uint32_t left, uint32_t right) {
     uint64_t h = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    return (h ^ h >> 29) * 0xbf58476d1ce4e5b9u >> 32 & (bpe->pair_cap - 1);
+    return (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
 }
 
-static const struct brew_pair *pair_find(const brew_bpe *bpe, int32_t left, int32_t right) {
-    size_t i = pair_home(bpe, (uint32_t)left + 1, (uint32_t)right);
-    for (;; i = (i + 1) & (bpe->pair_cap - 1)) {
+static inline size_t pair_home(const brew_bpe *bpe, uint64_t hash) {
+    return hash >> 32 & (bpe->pair_cap - 1);
+}
+
+// Most pairs looked for are none: the filter, small enough for a near cache, tells so.
+static inline const struct brew_pair *pair_find(const brew_bpe *bpe, int32_t left, int32_t right) {
+    uint64_t hash = pair_hash((uint32_t)left + 1, (uint32_t)right);
+    size_t bit = hash >> (64 - bpe->filter_bits);
+    if (!(bpe->filter[bit >> 6] >> (bit & 63) & 1)) return NULL;
+    for (size_t i = pair_home(bpe, hash);; i = (i + 1) & (bpe->pair_cap - 1)) {
         const struct brew_pair *p = &bpe->pairs[i];
         if (p->left == (uint32_t)left + 1 && p->right == (uint32_t)right) return p;
         if (!p->left) return NULL;
@@ -24,7 +31,7 @@ static const struct brew_pair *pair_find(const brew_bpe *bpe, int32_t left, int3
 }
 
 static void pair_put(brew_bpe *bpe, struct brew_pair pair) {
-    size_t i = pair_home(bpe, pair.left, pair.right);
+    size_t i = pair_home(bpe, pair_hash(pair.left, pair.right));
     while (bpe->pairs[i].left &&
            (bpe->pairs[i].left != pair.left || bpe->pairs[i].right != pair.right))
         i = (i + 1) & (bpe->pair_cap - 1);
@@ -51,6 +58,7 @@ void brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, uint32_t rank, i
 
 static void finish_bytes(brew_bpe *bpe) {
     char text[8];
+    bpe->all_bytes = true;
     for (int b = 0; b < 256; b++) {
         size_t len;
         if (bpe->byte_level)
@@ -58,14 +66,26 @@ static void finish_bytes(brew_bpe *bpe) {
         else
             len = (size_t)snprintf(text, sizeof text, "<0x%02X>", (unsigned)b);
         bpe->byte_id[b] = brew_vocab_get(bpe->vocab, text, len);
+        bpe->all_bytes = bpe->all_bytes && bpe->byte_id[b] >= 0;
     }
     if (!bpe->byte_level) return;
-    bpe->byte_pairs = brew_alloc(256 * 256 * sizeof *bpe->byte_pairs);
+    bpe->byte_ranks = brew_alloc(256 * 256 * sizeof *bpe->byte_ranks);
     for (size_t i = 0; i < 256 * 256; i++) {
         int32_t left = bpe->byte_id[i >> 8], right = bpe->byte_id[i & 255];
         const struct brew_pair *p = left < 0 || right < 0 ? NULL : pair_find(bpe, left, right);
-        bpe->byte_pairs[i].rank = p ? p->rank : UINT32_MAX;
-        bpe->byte_pairs[i].product = p ? p->product : 0;
+        bpe->byte_ranks[i] = p ? p->rank : UINT32_MAX;
+    }
+}
+
+// Sixteen to thirty-two bits a pair.
+static void make_filter(brew_bpe *bpe) {
+    bpe->filter_bits = 10;
+    while (((size_t)1 << bpe->filter_bits) < bpe->n_pairs * 16) bpe->filter_bits++;
+    bpe->filter = brew_calloc((size_t)1 << (bpe->filter_bits - 6), sizeof *bpe->filter);
+    for (size_t i = 0; i < bpe->pair_cap; i++) {
+        if (!bpe->pairs[i].left) continue;
+        size_t bit = pair_hash(bpe->pairs[i].left, bpe->pairs[i].right) >> (64 - bpe->filter_bits);
+        bpe->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
     }
 }
 
@@ -87,6 +107,7 @@ static uint8_t width(const brew_bpe *bpe, const char *text, size_t len) {
 void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab) {
     bpe->vocab = vocab;
     if (!bpe->pair_cap) pairs_resize(bpe, 16);
+    make_filter(bpe);
     finish_bytes(bpe);
     bpe->widths = brew_calloc(vocab->n + 1, 1);
     for (size_t id = 0; id < vocab->n; id++) {
@@ -98,7 +119,8 @@ void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab) {
 
 void brew_bpe_release(brew_bpe *bpe) {
     free(bpe->pairs);
-    free(bpe->byte_pairs);
+    free(bpe->filter);
+    free(bpe->byte_ranks);
     free(bpe->widths);
 }
 
@@ -159,27 +181,33 @@ static void first_symbols(const brew_bpe *bpe, brew_bpe_work *w, const char *pie
 
 // ---- Merging
 
-static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w) {
-    const struct brew_pair *found[SCAN_MAX];
+static inline uint32_t rank_of(const brew_bpe *bpe, int32_t left, int32_t right) {
+    const struct brew_pair *p = pair_find(bpe, left, right);
+    return p ? p->rank : UINT32_MAX;
+}
+
+// piece: its bytes, if each of them is a symbol; else NULL.
+static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w, const char *piece) {
+    uint32_t ranks[SCAN_MAX]; // of symbols i and i + 1
     int32_t *ids = w->ids;
     size_t n = w->n;
-    for (size_t i = 0; i + 1 < n; i++) found[i] = pair_find(bpe, ids[i], ids[i + 1]);
-    for (;;) {
-        size_t best = n;
-        uint32_t rank = UINT32_MAX;
-        for (size_t i = 0; i + 1 < n; i++)
-            if (found[i] && found[i]->rank < rank) {
-                rank = found[i]->rank;
-                best = i;
-            }
-        if (best == n) break;
-        ids[best] = (int32_t)found[best]->product;
+    for (size_t i = 0; i + 1 < n; i++)
+        ranks[i] = piece ? bpe->byte_ranks[(uint8_t)piece[i] << 8 | (uint8_t)piece[i + 1]]
+                         : rank_of(bpe, ids[i], ids[i + 1]);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (ranks[i] < ranks[best]) best = i;
+        if (ranks[best] == UINT32_MAX) break;
+        ids[best] = (int32_t)pair_find(bpe, ids[best], ids[best + 1])->product;
         n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-        memmove(w->starts + best + 1, w->starts + best + 2, (n - best - 1) * sizeof *w->starts);
-        memmove(found + best, found + best + 1, (n - best - 1) * sizeof *found);
-        if (best > 0) found[best - 1] = pair_find(bpe, ids[best - 1], ids[best]);
-        if (best + 1 < n) found[best] = pair_find(bpe, ids[best], ids[best + 1]);
+        for (size_t i = best + 1; i < n; i++) {
+            ids[i] = ids[i + 1];
+            w->starts[i] = w->starts[i + 1];
+            ranks[i - 1] = ranks[i];
+        }
+        if (best > 0) ranks[best - 1] = rank_of(bpe, ids[best - 1], ids[best]);
+        if (best + 1 < n) ranks[best] = rank_of(bpe, ids[best], ids[best + 1]);
     }
     w->n = n;
 }
@@ -274,8 +302,9 @@ void brew_bpe_encode(const brew_bpe *bpe, brew_bpe_work *work, const char *piece
         }
     }
     first_symbols(bpe, work, piece, len);
+    bool bytes = bpe->byte_level && (bpe->all_bytes || bpe->unk < 0);
     if (work->n <= SCAN_MAX)
-        merge_scan(bpe, work);
+        merge_scan(bpe, work, bytes && work->n == len ? piece : NULL);
     else
         merge_heap(bpe, work);
 }

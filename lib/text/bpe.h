@@ -16,6 +16,7 @@
 typedef struct brew_bpe {
     bool byte_level, byte_fallback, fuse_unk, ignore_merges;
     int32_t unk;          // -1: none
+    bool all_bytes;       // no byte_id is -1
     int32_t byte_id[256]; // byte-level: the byte's symbol; else <0xNN>; -1: the vocabulary lacks it
     const brew_vocab *vocab;
     struct brew_pair {
@@ -23,9 +24,9 @@ typedef struct brew_bpe {
         uint32_t rank, product;
     } * pairs; // open addressing
     size_t pair_cap, n_pairs;
-    struct brew_byte_pair {
-        uint32_t rank, product;
-    } * byte_pairs; // [256 * 256] of bytes, byte-level only; rank UINT32_MAX: no merge
+    uint64_t *filter; // a bit for each pair, by hash: clear means there is no such merge
+    int filter_bits;
+    uint32_t *byte_ranks; // [256 * 256], byte-level only: rank of a pair of bytes; UINT32_MAX: none
     // Per id, the source bytes it stands for (0: unknown).
     uint8_t *widths; // [vocab n], 255: longer
 } brew_bpe;

@@ -94,9 +94,7 @@ static bool spans_cut(const brew_tokenizer *tok, const char *cut, size_t k) {
 static void find_cut(brew_tokenizer *tok) {
     static const char cut[] = "\xe2\x96\x81";
     // What vanishes from a text lets its neighbours meet across any place.
-    bool all_bytes = tok->bpe.byte_fallback;
-    for (int b = 0; b < 256; b++) all_bytes = all_bytes && tok->bpe.byte_id[b] >= 0;
-    if (!all_bytes && tok->bpe.unk < 0) return;
+    if (tok->bpe.unk < 0 && !(tok->bpe.byte_fallback && tok->bpe.all_bytes)) return;
     if (tok->bpe.byte_level || tok->bpe.ignore_merges || brew_vocab_get(&tok->vocab, cut, 3) < 0 ||
         spans_cut(tok, cut, 3))
         return;
@@ -196,12 +194,10 @@ int brew_tok_finish(brew_tokenizer *tok, brew_err *err) {
     for (size_t i = 0; i < tok->n_ids; i++) tok->added_by_id[i] = -1;
     for (size_t i = 0; i < tok->n_added; i++) tok->added_by_id[tok->added[i].id] = (int32_t)i;
     brew_bpe_finish(&tok->bpe, &tok->vocab);
-    if (tok->bpe.byte_level && tok->bpe.byte_fallback)
-        for (int b = 0; b < 256; b++)
-            if (tok->bpe.byte_id[b] < 0)
-                return brew_fail(err, BREW_DATA,
-                                 "tokenizer: byte_fallback together with ByteLevel "
-                                 "is not supported where bytes are missing");
+    if (tok->bpe.byte_level && tok->bpe.byte_fallback && !tok->bpe.all_bytes)
+        return brew_fail(err, BREW_DATA,
+                         "tokenizer: byte_fallback together with ByteLevel "
+                         "is not supported where bytes are missing");
     make_sets(tok);
     tok->grammar = find_grammar(tok);
     tok->split = brew_split_batch_best();
