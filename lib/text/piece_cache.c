@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_BITS = 12, LAST_BITS = 18, LONG_BITS = 13, LONG_BYTES = 4 << 20, LONG_PIECE = 1024 };
+enum { FIRST_BITS = 14, LAST_BITS = 18, LONG_BITS = 15, LONG_BYTES = 8 << 20, LONG_PIECE = 1024 };
 
 void brew_piece_cache_release(brew_piece_cache *cache) {
     brew_slab_release(&cache->slab);
@@ -39,7 +39,7 @@ static void grow(brew_piece_cache *cache) {
 
 void brew_piece_put(brew_piece_cache *cache, brew_piece_key key, uint64_t hash, const int32_t *ids,
                     size_t n) {
-    if (cache->bits < LAST_BITS && cache->used >= ((size_t)1 << cache->bits) * 3 / 8) grow(cache);
+    if (cache->bits < LAST_BITS && cache->used >= ((size_t)1 << cache->bits) / 4) grow(cache);
     if (!cache->bits) return;
     brew_piece_slot *slot = room_for(cache, hash);
     cache->used += !slot->key.w[1];
