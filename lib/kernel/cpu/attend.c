@@ -21,8 +21,7 @@ struct attend_job {
     float scale;
     const uint8_t *wanted;
     brew_operand *out;
-    char *scratch;
-    int64_t scratch_bytes;
+    struct brew_cpu_scratch scratch;
 };
 
 struct piece {
@@ -194,7 +193,7 @@ static void attend_task(void *arg, size_t task, int worker) {
     // later rows see more keys: the longest tasks come first
     const struct brew_cpu_chunk *chunk = &at->chunks[at->n_chunks - 1 - task / heads];
     int64_t head = (int64_t)(task % heads);
-    struct chunk_state state = new_state(job, chunk, job->scratch + worker * job->scratch_bytes);
+    struct chunk_state state = new_state(job, chunk, brew_cpu_share(job->scratch, worker));
     const brew_span *span = &job->spans[chunk->span];
     cut_pieces(job, &state, chunk->row, chunk->end);
     if (!state.n_pieces) return;
@@ -244,8 +243,7 @@ void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *span
                              .wanted = wanted,
                              .out = out};
     job.scale = (float)(scale * 1.4426950408889634);
-    job.scratch_bytes = round_up(state_bytes(at, job.chunk_rows), 64);
-    job.scratch = brew_cpu_scratch(be, job.scratch_bytes);
+    job.scratch = brew_cpu_scratch(be, state_bytes(at, job.chunk_rows));
     cut_chunks(at, spans, n_spans, rows);
     brew_attention *shared = at;
     brew_cpu_run(be, shared->n_chunks * (size_t)at->shape.kv_heads, attend_task, &job);

@@ -67,15 +67,17 @@ void brew_cpu_close(brew_backend *be) {
     free(state);
 }
 
-char *brew_cpu_scratch(brew_backend *be, int64_t bytes) {
+struct brew_cpu_scratch brew_cpu_scratch(brew_backend *be, int64_t share) {
     struct brew_cpu_state *state = be->state;
-    size_t need = (size_t)(round_up(bytes, 64) * brew_pool_threads(be->pool)) + 64;
+    share = round_up(share, 64);
+    size_t need = (size_t)(share * brew_pool_threads(be->pool)) + 64;
     if (need > state->scratch_cap) {
         free(state->scratch);
         state->scratch = brew_alloc(need);
         state->scratch_cap = need;
     }
-    return state->scratch + (-(uintptr_t)state->scratch & 63);
+    char *aligned = state->scratch + (-(uintptr_t)state->scratch & 63);
+    return (struct brew_cpu_scratch){aligned, share};
 }
 
 struct steady {

@@ -103,8 +103,15 @@ static inline int64_t tile_bytes(const struct brew_cpu_kernels *kernels, int64_t
     return divide_up(width, kernels->s) * 4 * TILE_ROWS;
 }
 
-// 64-byte aligned memory for each worker, `bytes` apart (rounded up to 64); valid until the next call.
-char *brew_cpu_scratch(brew_backend *be, int64_t bytes);
+// Working memory, a 64-byte aligned share for each worker; valid until the backend's next call.
+struct brew_cpu_scratch {
+    char *memory;
+    int64_t share; // bytes
+};
+struct brew_cpu_scratch brew_cpu_scratch(brew_backend *be, int64_t share);
+static inline void *brew_cpu_share(struct brew_cpu_scratch scratch, int worker) {
+    return scratch.memory + worker * scratch.share;
+}
 
 // brew_pool_run with the floating-point state that the bits are promised for.
 void brew_cpu_run(brew_backend *be, size_t tasks, brew_task_fn *fn, void *arg);

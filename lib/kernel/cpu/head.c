@@ -17,7 +17,7 @@ struct label_job {
     const int64_t *rows;
     const int32_t *ids;
     float *logits;
-    char *scratch; // [threads, KEPT, C]
+    struct brew_cpu_scratch scratch; // [KEPT, C]
 };
 
 static double dot(const float *a, const float *b, int64_t n) {
@@ -31,7 +31,7 @@ static double dot(const float *a, const float *b, int64_t n) {
 
 static void label_task(void *arg, size_t task, int worker) {
     const struct label_job *job = arg;
-    float *kept = (float *)(job->scratch + worker * round_up(KEPT * job->c * 4, 64));
+    float *kept = brew_cpu_share(job->scratch, worker);
     int32_t kept_ids[KEPT];
     int n_kept = 0, oldest = 0;
     int64_t first = (int64_t)task * LABEL_PAIRS, end = least(first + LABEL_PAIRS, job->n);
@@ -64,8 +64,8 @@ struct lse_job {
     const brew_tensor *table;
     const char *h; // packed
     int64_t r, c, vocab;
-    float *max, *sum; // [slabs, R], [slabs, R, 16]
-    char *scratch;    // [threads]: 32 rows of the table, then their panel
+    float *max, *sum;                // [slabs, R], [slabs, R, 16]
+    struct brew_cpu_scratch scratch; // 32 rows of the table, then their panel
 };
 
 // 32 rows of the table from `first` on, as a panel; zeros beyond the end.
@@ -81,7 +81,7 @@ static void read_panel(const struct lse_job *job, int64_t first, int64_t columns
 
 static void slab_task(void *arg, size_t slab, int worker) {
     const struct lse_job *job = arg;
-    float *rows = (float *)(job->scratch + worker * round_up(2 * PANEL * job->c * 4, 64));
+    float *rows = brew_cpu_share(job->scratch, worker);
     float *panel = rows + PANEL * job->c;
     float *max = job->max + (int64_t)slab * job->r, *sum = job->sum + (int64_t)slab * job->r * 16;
     int64_t first = (int64_t)slab * SLAB, end = least(first + SLAB, job->vocab);
@@ -108,6 +108,7 @@ static float merge_slabs(const struct lse_job *job, int64_t slabs, int64_t row) 
         for (int i = 0; i < 16; i++) sum += job->sum[at * 16 + i];
         total += sum * exp(job->max[at] - top);
     }
+    // cppcheck-suppress invalidFunctionArg  // a table has rows
     return (float)(top + log(total));
 }
 
@@ -122,7 +123,7 @@ void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h
     if (!packed) brew_bug("no memory to pack %lld rows of the head", (long long)r);
     for (int64_t row = 0; row < r; row++)
         state->f32->put(packed + row / TILE_ROWS * tile, (int)(row % TILE_ROWS), 0, h + row * c, c);
-    struct lse_job job = {state->f32, &table->tensor, packed, r, c, vocab, max, sum, NULL};
+    struct lse_job job = {state->f32, &table->tensor, packed, r, c, vocab, max, sum, {0}};
     job.scratch = brew_cpu_scratch(be, 2 * PANEL * c * 4);
     if (r) brew_cpu_run(be, (size_t)slabs, slab_task, &job);
     for (int64_t row = 0; row < r; row++) lse[row] = merge_slabs(&job, slabs, row);

@@ -36,7 +36,7 @@ struct norm_job {
     double eps;
     char *operand; // or NULL
     float *rows;
-    char *scratch; // [threads, C]
+    struct brew_cpu_scratch scratch; // [C]
 };
 
 static void norm_task(void *arg, size_t task, int worker) {
@@ -44,8 +44,7 @@ static void norm_task(void *arg, size_t task, int worker) {
     int64_t row = (int64_t)task * TILE_ROWS, end = least(row + TILE_ROWS, job->m);
     char *tile = job->operand + (int64_t)task * tile_bytes(job->kernels, job->c);
     for (int lane = 0; row < end; row++, lane++) {
-        float *out = job->operand ? (float *)(job->scratch + worker * round_up(job->c * 4, 64))
-                                  : job->rows + row * job->c;
+        float *out = job->operand ? brew_cpu_share(job->scratch, worker) : job->rows + row * job->c;
         job->kernels->norm(job->x + row * job->c, job->c, job->gain, job->eps, out);
         if (job->operand) job->kernels->put(tile, lane, 0, out, job->c);
     }
@@ -57,13 +56,13 @@ static void run_norm(brew_backend *be, struct norm_job *job) {
 
 void brew_cpu_norm(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                    double eps, brew_operand *out) {
-    struct norm_job job = {brew_cpu_kernels(be), x, gain, m, c, eps, out->data, NULL, NULL};
+    struct norm_job job = {brew_cpu_kernels(be), x, gain, m, c, eps, out->data, NULL, {0}};
     job.scratch = brew_cpu_scratch(be, c * 4);
     run_norm(be, &job);
 }
 
 void brew_cpu_norm_rows(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                         double eps, float *out) {
-    struct norm_job job = {brew_cpu_kernels(be), x, gain, m, c, eps, NULL, out, NULL};
+    struct norm_job job = {brew_cpu_kernels(be), x, gain, m, c, eps, NULL, out, {0}};
     run_norm(be, &job);
 }

@@ -23,7 +23,7 @@ struct pack_job {
     brew_weight *weight;
     int s;
     bool coarse;
-    char *scratch; // [threads, 32, C]
+    struct brew_cpu_scratch scratch; // [32, C]
 };
 
 // The stored row that is column `column` of a panel; false for padding.
@@ -44,7 +44,7 @@ static bool find_row(const struct pack_job *job, int64_t panel, int64_t column, 
 static void pack_task(void *arg, size_t panel, int worker) {
     const struct pack_job *job = arg;
     const brew_weight *w = job->weight;
-    float *rows = (float *)(job->scratch + worker * round_up(PANEL * w->c * 4, 64));
+    float *rows = brew_cpu_share(job->scratch, worker);
     for (int64_t column = 0; column < PANEL; column++) {
         size_t part;
         int64_t row;
@@ -53,9 +53,9 @@ static void pack_task(void *arg, size_t panel, int worker) {
         else
             memset(rows + column * w->c, 0, (size_t)w->c * sizeof *rows);
     }
-    char *data = w->data + (int64_t)panel * panel_bytes(w, w->wide);
-    float *to32 = (float *)data;
-    uint16_t *to16 = (uint16_t *)data;
+    void *data = w->data + (int64_t)panel * panel_bytes(w, w->wide);
+    float *to32 = data;
+    uint16_t *to16 = data;
     for (int64_t c = 0; c < w->c; c++) {
         for (int64_t column = 0; column < PANEL; column++) {
             float value = rows[column * w->c + c];
@@ -89,7 +89,7 @@ brew_weight *brew_cpu_weight_new(brew_backend *be, const brew_tensor *const *par
     w->wide = kernels->coarse && kernels->s == 1;
     w->panels =
         form == BREW_WEIGHT_GATE_UP ? divide_up(w->n / 2, PANEL / 2) : divide_up(w->n, PANEL);
-    struct pack_job job = {parts, w, kernels->s, kernels->coarse, NULL};
+    struct pack_job job = {parts, w, kernels->s, kernels->coarse, {0}};
     if (brew_host_floats(&data, w->panels, panel_bytes(w, w->wide) / 4, 1, "a weight", err) < 0 ||
         brew_host_floats(&w->bias, w->panels, PANEL, 1, "a bias", err) < 0)
         goto fail;
@@ -120,8 +120,8 @@ struct product {
     int64_t m, block, run, runs; // rows of a block; panels of a task; tasks of a block
     bool add;
     float *y;
-    char *out;     // operand, for swiglu
-    char *scratch; // [threads, steps, 32]: a widened panel
+    char *out;                       // operand, for swiglu
+    struct brew_cpu_scratch scratch; // [steps, 32]: a widened panel
 };
 
 // Asks for the lines of y that a tile will touch: they lie a row of y apart, where no prefetcher looks.
@@ -158,7 +158,7 @@ static void product_task(void *arg, size_t task, int worker) {
     for (; panel < last; panel++) {
         const void *b = w->data + panel * panel_bytes(w, w->wide);
         if (w->wide) {
-            float *wide = (float *)(job->scratch + worker * w->steps * PANEL * 4);
+            float *wide = brew_cpu_share(job->scratch, worker);
             job->kernels->widen(b, w->steps * PANEL, wide);
             b = wide;
         }
