@@ -145,8 +145,10 @@ def report(name, amount, unit, ours, theirs):
 def main():
     program, gguf, hf = sys.argv[1:4]
     rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 3
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line),
-               platform.machine())
+    facts = dict(line.split(":", 1) for line in open("/proc/cpuinfo").read().split("\n\n")[0].split("\n")
+                 if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    cpu = f"{facts.get('model name', platform.machine())} (family {facts.get('cpu family', '?')})"
     others = peers(gguf, hf)
     ready = {"bf16 safetensors": [], "GGUF": []}
     for _ in range(rounds):
