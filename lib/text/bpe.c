@@ -9,51 +9,62 @@
 
 enum { SCAN_MAX = 48 }; // up to so many symbols the next merge is found by looking at all pairs
 
-static inline uint64_t pair_hash(uint32_t left, uint32_t right) {
-    uint64_t h = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+enum { RANK_BITS = 24 };
+static const uint64_t rank_mask = ((uint64_t)1 << RANK_BITS) - 1;
+
+static inline uint64_t pair_key(int32_t left, int32_t right) {
+    return (uint64_t)(left + 1) << 44 | (uint64_t)right << RANK_BITS;
+}
+
+static inline uint64_t pair_hash(uint64_t key) {
+    uint64_t h = key * 0x9e3779b97f4a7c15u;
     return (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
 }
 
-static inline size_t pair_home(const brew_bpe *bpe, uint64_t hash) {
-    return hash >> 32 & (bpe->pair_cap - 1);
+// The slot of a key, or the free one where it would stand.
+static inline size_t pair_slot(const brew_bpe *bpe, uint64_t key, uint64_t hash) {
+    size_t i = hash >> 32 & (bpe->pair_cap - 1);
+    while (bpe->pairs[i] && (bpe->pairs[i] ^ key) > rank_mask) i = (i + 1) & (bpe->pair_cap - 1);
+    return i;
 }
 
-// Most pairs looked for are none: the filter, small enough for a near cache, tells so.
-static inline const struct brew_pair *pair_find(const brew_bpe *bpe, int32_t left, int32_t right) {
-    uint64_t hash = pair_hash((uint32_t)left + 1, (uint32_t)right);
+// The rank of a pair, UINT32_MAX if it does not merge. Most do not: the filter, small enough for a near
+// cache, tells so.
+static inline uint32_t rank_of(const brew_bpe *bpe, int32_t left, int32_t right) {
+    uint64_t key = pair_key(left, right), hash = pair_hash(key);
     size_t bit = hash >> (64 - bpe->filter_bits);
-    if (!(bpe->filter[bit >> 6] >> (bit & 63) & 1)) return NULL;
-    for (size_t i = pair_home(bpe, hash);; i = (i + 1) & (bpe->pair_cap - 1)) {
-        const struct brew_pair *p = &bpe->pairs[i];
-        if (p->left == (uint32_t)left + 1 && p->right == (uint32_t)right) return p;
-        if (!p->left) return NULL;
-    }
-}
-
-static void pair_put(brew_bpe *bpe, struct brew_pair pair) {
-    size_t i = pair_home(bpe, pair_hash(pair.left, pair.right));
-    while (bpe->pairs[i].left &&
-           (bpe->pairs[i].left != pair.left || bpe->pairs[i].right != pair.right))
-        i = (i + 1) & (bpe->pair_cap - 1);
-    bpe->n_pairs += !bpe->pairs[i].left;
-    bpe->pairs[i] = pair;
+    if (!(bpe->filter[bit >> 6] >> (bit & 63) & 1)) return UINT32_MAX;
+    uint64_t slot = bpe->pairs[pair_slot(bpe, key, hash)];
+    return slot ? (uint32_t)(slot & rank_mask) : UINT32_MAX;
 }
 
 static void pairs_resize(brew_bpe *bpe, size_t cap) {
-    struct brew_pair *old = bpe->pairs;
+    uint64_t *old = bpe->pairs;
     size_t old_cap = bpe->pair_cap;
     bpe->pairs = brew_calloc(cap, sizeof *bpe->pairs);
     bpe->pair_cap = cap;
-    bpe->n_pairs = 0;
-    for (size_t i = 0; i < old_cap; i++)
-        if (old[i].left) pair_put(bpe, old[i]);
+    for (size_t i = 0; i < old_cap; i++) {
+        uint64_t key = old[i] & ~rank_mask;
+        if (old[i]) bpe->pairs[pair_slot(bpe, key, pair_hash(key))] = old[i];
+    }
     free(old);
 }
 
-void brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t product) {
+int brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, int32_t product, brew_err *err) {
+    if (bpe->n_merges > rank_mask - 1)
+        return brew_fail(err, BREW_DATA, "tokenizer: more than %llu merges",
+                         (unsigned long long)rank_mask);
     if (bpe->n_pairs * 2 >= bpe->pair_cap)
         pairs_resize(bpe, bpe->pair_cap ? bpe->pair_cap * 2 : 1024);
-    pair_put(bpe, (struct brew_pair){(uint32_t)left + 1, (uint32_t)right, rank, (uint32_t)product});
+    BREW_GROW(bpe->merges, bpe->n_merges + 1, bpe->merge_cap);
+    bpe->merges[bpe->n_merges] = (struct brew_merge){left, right, product};
+    uint64_t key = pair_key(left, right), *slot = &bpe->pairs[pair_slot(bpe, key, pair_hash(key))];
+    if (*slot)
+        bpe->merges[*slot & rank_mask].left = -1;
+    else
+        bpe->n_pairs++;
+    *slot = key | bpe->n_merges++;
+    return 0;
 }
 
 static void finish_bytes(brew_bpe *bpe) {
@@ -72,8 +83,7 @@ static void finish_bytes(brew_bpe *bpe) {
     bpe->byte_ranks = brew_alloc(256 * 256 * sizeof *bpe->byte_ranks);
     for (size_t i = 0; i < 256 * 256; i++) {
         int32_t left = bpe->byte_id[i >> 8], right = bpe->byte_id[i & 255];
-        const struct brew_pair *p = left < 0 || right < 0 ? NULL : pair_find(bpe, left, right);
-        bpe->byte_ranks[i] = p ? p->rank : UINT32_MAX;
+        bpe->byte_ranks[i] = left < 0 || right < 0 ? UINT32_MAX : rank_of(bpe, left, right);
     }
 }
 
@@ -83,8 +93,8 @@ static void make_filter(brew_bpe *bpe) {
     while (((size_t)1 << bpe->filter_bits) < bpe->n_pairs * 16) bpe->filter_bits++;
     bpe->filter = brew_calloc((size_t)1 << (bpe->filter_bits - 6), sizeof *bpe->filter);
     for (size_t i = 0; i < bpe->pair_cap; i++) {
-        if (!bpe->pairs[i].left) continue;
-        size_t bit = pair_hash(bpe->pairs[i].left, bpe->pairs[i].right) >> (64 - bpe->filter_bits);
+        if (!bpe->pairs[i]) continue;
+        size_t bit = pair_hash(bpe->pairs[i] & ~rank_mask) >> (64 - bpe->filter_bits);
         bpe->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
     }
 }
@@ -119,6 +129,7 @@ void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab) {
 
 void brew_bpe_release(brew_bpe *bpe) {
     free(bpe->pairs);
+    free(bpe->merges);
     free(bpe->filter);
     free(bpe->byte_ranks);
     free(bpe->widths);
@@ -181,11 +192,6 @@ static void first_symbols(const brew_bpe *bpe, brew_bpe_work *w, const char *pie
 
 // ---- Merging
 
-static inline uint32_t rank_of(const brew_bpe *bpe, int32_t left, int32_t right) {
-    const struct brew_pair *p = pair_find(bpe, left, right);
-    return p ? p->rank : UINT32_MAX;
-}
-
 // piece: its bytes, if each of them is a symbol; else NULL.
 static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w, const char *piece) {
     uint32_t ranks[SCAN_MAX]; // of symbols i and i + 1
@@ -199,7 +205,7 @@ static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w, const char *piece)
         for (size_t i = 1; i + 1 < n; i++)
             if (ranks[i] < ranks[best]) best = i;
         if (ranks[best] == UINT32_MAX) break;
-        ids[best] = (int32_t)pair_find(bpe, ids[best], ids[best + 1])->product;
+        ids[best] = bpe->merges[ranks[best]].product;
         n--;
         for (size_t i = best + 1; i < n; i++) {
             ids[i] = ids[i + 1];
@@ -217,7 +223,7 @@ struct brew_bpe_link {
     int32_t id, before, after; // id -1: merged into the one before it
 };
 struct brew_bpe_event {
-    uint32_t rank, at, product;
+    uint32_t rank, at;
 };
 
 static bool event_less(const struct brew_bpe_event *a, const struct brew_bpe_event *b) {
@@ -250,8 +256,8 @@ static struct brew_bpe_event heap_pop(brew_bpe_work *w, size_t *n) {
 static void push_pair(const brew_bpe *bpe, brew_bpe_work *w, size_t *n, int32_t at) {
     int32_t after = w->links[at].after;
     if (after < 0) return;
-    const struct brew_pair *p = pair_find(bpe, w->links[at].id, w->links[after].id);
-    if (p) heap_push(w, n, (struct brew_bpe_event){p->rank, (uint32_t)at, p->product});
+    uint32_t rank = rank_of(bpe, w->links[at].id, w->links[after].id);
+    if (rank != UINT32_MAX) heap_push(w, n, (struct brew_bpe_event){rank, (uint32_t)at});
 }
 
 static void merge_heap(const brew_bpe *bpe, brew_bpe_work *w) {
@@ -267,9 +273,9 @@ static void merge_heap(const brew_bpe *bpe, brew_bpe_work *w) {
         struct brew_bpe_link *here = &links[e.at];
         if (here->id < 0 || here->after < 0) continue;
         struct brew_bpe_link *next = &links[here->after];
-        const struct brew_pair *p = pair_find(bpe, here->id, next->id);
-        if (!p || p->product != e.product) continue; // a merge since then changed this pair
-        here->id = (int32_t)e.product;
+        const struct brew_merge *m = &bpe->merges[e.rank];
+        if (m->left != here->id || m->right != next->id) continue; // changed by a merge since then
+        here->id = m->product;
         next->id = -1;
         here->after = next->after;
         if (here->after >= 0) links[here->after].before = (int32_t)e.at;

@@ -19,11 +19,12 @@ typedef struct brew_bpe {
     bool all_bytes;       // no byte_id is -1
     int32_t byte_id[256]; // byte-level: the byte's symbol; else <0xNN>; -1: the vocabulary lacks it
     const brew_vocab *vocab;
-    struct brew_pair {
-        uint32_t left, right; // left + 1; 0 marks a free slot
-        uint32_t rank, product;
-    } * pairs; // open addressing
+    uint64_t *pairs; // open addressing: left + 1 << 44 | right << 24 | rank; 0: free
     size_t pair_cap, n_pairs;
+    struct brew_merge {
+        int32_t left, right, product; // left -1: no merge of this rank is in force
+    } * merges;                       // [n_merges], by rank
+    size_t n_merges, merge_cap;
     uint64_t *filter; // a bit for each pair, by hash: clear means there is no such merge
     int filter_bits;
     uint32_t *byte_ranks; // [256 * 256], byte-level only: rank of a pair of bytes; UINT32_MAX: none
@@ -31,8 +32,8 @@ typedef struct brew_bpe {
     uint8_t *widths; // [vocab n], 255: longer
 } brew_bpe;
 
-// A merge; of two equal pairs the later rank holds.
-void brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, uint32_t rank, int32_t product);
+// The next merge: ranks count from 0. Of two equal pairs the later rank holds. Refused beyond 2^24.
+int brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, int32_t product, brew_err *err);
 // Called once, after the vocabulary and all merges.
 void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab);
 void brew_bpe_release(brew_bpe *bpe);

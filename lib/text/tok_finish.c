@@ -73,10 +73,9 @@ static int find_grammar(const brew_tokenizer *tok) {
 
 // Whether U+2581 stands in some merge's product behind anything but itself.
 static bool spans_cut(const brew_tokenizer *tok, const char *cut, size_t k) {
-    for (size_t i = 0; i < tok->bpe.pair_cap; i++) {
+    for (size_t i = 0; i < tok->bpe.n_merges; i++) {
         size_t len;
-        if (!tok->bpe.pairs[i].left) continue;
-        const char *text = brew_vocab_entry(&tok->vocab, (int32_t)tok->bpe.pairs[i].product, &len);
+        const char *text = brew_vocab_entry(&tok->vocab, tok->bpe.merges[i].product, &len);
         bool other = false;
         for (size_t at = 0; text && at < len;) {
             if (len - at >= k && !memcmp(text + at, cut, k)) {
@@ -115,12 +114,6 @@ static void sha_text(brew_sha256 *sha, const char *text, size_t len) {
     if (len && text) brew_sha256_add(sha, text, len);
 }
 
-static int pair_order(const void *a, const void *b) {
-    const struct brew_pair *p = a, *q = b;
-    if (p->rank != q->rank) return p->rank < q->rank ? -1 : 1;
-    return p->left < q->left ? -1 : p->left > q->left;
-}
-
 static void sha_model(brew_sha256 *sha, const brew_tokenizer *tok) {
     const brew_bpe *bpe = &tok->bpe;
     for (size_t id = 0; id < tok->n_ids; id++) {
@@ -128,16 +121,12 @@ static void sha_model(brew_sha256 *sha, const brew_tokenizer *tok) {
         const char *text = brew_tokenizer_entry(tok, (int32_t)id, &len);
         sha_text(sha, text, len);
     }
-    struct brew_pair *pairs = brew_alloc((bpe->n_pairs + 1) * sizeof *pairs);
-    size_t n = 0;
-    for (size_t i = 0; i < bpe->pair_cap; i++)
-        if (bpe->pairs[i].left) pairs[n++] = bpe->pairs[i];
-    qsort(pairs, n, sizeof *pairs, pair_order);
-    for (size_t i = 0; i < n; i++) {
-        sha_number(sha, (uint64_t)pairs[i].left << 32 | pairs[i].right);
-        sha_number(sha, pairs[i].product);
+    for (size_t i = 0; i < bpe->n_merges; i++) {
+        const struct brew_merge *m = &bpe->merges[i];
+        if (m->left < 0) continue;
+        sha_number(sha, (uint64_t)m->left << 32 | (uint64_t)m->right);
+        sha_number(sha, (uint64_t)m->product);
     }
-    free(pairs);
     sha_number(sha, (uint64_t)(bpe->byte_level | bpe->byte_fallback << 1 | bpe->fuse_unk << 2 |
                                bpe->ignore_merges << 3));
     sha_number(sha, (uint64_t)(int64_t)bpe->unk);

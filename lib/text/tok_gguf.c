@@ -100,7 +100,7 @@ static int load_merges(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err
             bad =
                 brew_fail(err, BREW_DATA, "tokenizer.ggml.merges: merge %u is not of tokens", rank);
         else
-            brew_bpe_merge(&tok->bpe, a, b, rank, product);
+            bad = brew_bpe_merge(&tok->bpe, a, b, product, err);
     }
     brew_buf_release(&join);
     return bad;
@@ -182,10 +182,11 @@ static int merges_by_score(brew_tokenizer *tok, const brew_gguf *gguf, brew_err 
         }
     }
     if (n) qsort(found, n, sizeof *found, candidate_order);
-    for (size_t i = 0; i < n; i++)
-        brew_bpe_merge(&tok->bpe, found[i].left, found[i].right, (uint32_t)i, found[i].product);
+    int bad = 0;
+    for (size_t i = 0; i < n && !bad; i++)
+        bad = brew_bpe_merge(&tok->bpe, found[i].left, found[i].right, found[i].product, err);
     free(found);
-    return 0;
+    return bad;
 }
 
 static char *set_text(size_t *len, const char *text) {

@@ -218,8 +218,7 @@ static int merge_vocab(loader *l, size_t rank, const char *left, size_t left_len
     if (a < 0 || b < 0 || product < 0)
         return brew_fail(l->err, BREW_DATA, "tokenizer: merge %zu is not of vocabulary entries",
                          rank);
-    brew_bpe_merge(&l->tok->bpe, a, b, (uint32_t)rank, product);
-    return 0;
+    return brew_bpe_merge(&l->tok->bpe, a, b, product, l->err);
 }
 
 // A merge is "a b" or ["a", "b"].

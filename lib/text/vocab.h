@@ -8,7 +8,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { BREW_VOCAB_MAX = 1 << 24 }; // ids fit 24 bits; the piece cache relies on it
+enum {
+    BREW_VOCAB_MAX = (1 << 20) - 1
+}; // ids fit 20 bits; the pair table and the piece cache rely on it
 
 typedef struct brew_vocab {
     brew_buf slab; // all entries, one behind the other
