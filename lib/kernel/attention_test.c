@@ -265,6 +265,33 @@ static void test_extremes(void) {
     free(s.items);
 }
 
+// A NaN in nothing but a query, or nothing but a key, comes out of the rows that use it.
+static void test_nan(void) {
+    const int64_t lens[] = {3, 3};
+    star s = star_of(70, 2, lens);
+    config c = {2, 1, 32, 0, false};
+    int64_t width = width_of(&c), out = c.heads * c.head_dim;
+    float *qkv = random_floats(1, s.rows * width);
+    float *got = brew_calloc((size_t)(s.rows * out), sizeof *got);
+    float *q = qkv + 70 * width,
+          *k = qkv + 74 * width + out; // the first item's row 0, the second's 1
+    *q = *k = NAN;
+    for (const char *const *level = brew_backend_levels(); *level; level++) {
+        for (int precision = BREW_PRECISION_F32; precision <= BREW_PRECISION_BF16; precision++) {
+            brew_backend *be = open_level(*level, precision, 1);
+            run_star(be, &c, &s, qkv, 100, 1000, false, NULL, got);
+            bool good = true;
+            for (int64_t row = 0; row < s.rows; row++)
+                good &= !!isnan(got[row * out]) == (row == 70 || row == 74 || row == 75);
+            ok(good, "%s %s: NaN in a query or a key", *level, precision ? "bf16" : "f32");
+            close_level(be);
+        }
+    }
+    free(qkv);
+    free(got);
+    free(s.items);
+}
+
 // Items of one block: equal ones have equal bits, a changed one changes nobody else, not even by NaN.
 static void test_isolation(void) {
     enum { N = 6, LEN = 21 };
@@ -364,6 +391,7 @@ int main(void) {
     test_windows();
     test_extremes();
     test_isolation();
+    test_nan();
     test_wanted();
     return tap_done();
 }
