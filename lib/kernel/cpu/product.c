@@ -169,7 +169,8 @@ static void product_task(void *arg, size_t task, int worker) {
 enum {
     BLOCK_BYTES = 384 << 10, // of the left side: stays in the second-level cache with a panel
     BLOCK_ROWS = 240,
-    TASK_TILES = 120 // about 0.2 ms
+    TASK_TILES = 120, // about 0.2 ms
+    ALONE = 1 << 15   // row steps in 0.05 ms or less: not worth waking another thread for
 };
 
 static void run_product(brew_backend *be, struct product *job) {
@@ -180,6 +181,7 @@ static void run_product(brew_backend *be, struct product *job) {
             tiles = divide_up(least(job->m, job->block), TILE_ROWS);
     job->run =
         most(1, least(TASK_TILES / tiles, w->panels * blocks / (8 * brew_pool_threads(be->pool))));
+    if (job->m * w->steps * w->panels <= ALONE) job->run = w->panels;
     job->runs = divide_up(w->panels, job->run);
     if (w->wide) job->scratch = brew_cpu_scratch(be, w->steps * PANEL * 4);
     brew_cpu_run(be, (size_t)(blocks * job->runs), product_task, job);
