@@ -43,7 +43,7 @@ static void encode_batch(const brew_tokenizer *tok, brew_tok_scratch *scratch,
     for (size_t i = 0; i < n; from = ends[i++]) {
         const brew_piece_slot *slot =
             keys[i].w[1] ? brew_piece_find(cache, keys[i], hashes[i]) : NULL;
-        if (slot) {
+        if (slot && slot->ids[0] >> 24 != BREW_PIECE_MANY) {
             uint32_t four[4];
             memcpy(four, slot->ids, sizeof four);
             size_t count = four[0] >> 24;

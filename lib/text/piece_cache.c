@@ -44,7 +44,7 @@ void brew_piece_put(brew_piece_cache *cache, brew_piece_key key, uint64_t hash, 
     brew_piece_slot *slot = room_for(cache, hash);
     cache->used += !slot->key.w[1];
     slot->key = key;
-    for (size_t i = 0; i < 4; i++) slot->ids[i] = i < n ? (uint32_t)ids[i] : 0;
+    for (size_t i = 0; i < 4; i++) slot->ids[i] = ids && i < n ? (uint32_t)ids[i] : 0;
     slot->ids[0] |= (uint32_t)n << 24;
 }
 

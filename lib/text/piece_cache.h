@@ -17,9 +17,12 @@ typedef struct brew_piece_key {
     uint64_t w[2];
 } brew_piece_key;
 
+enum { BREW_PIECE_MANY = 255 };
+
 typedef struct brew_piece_slot {
     brew_piece_key key;
-    uint32_t ids[4]; // ids[0]: count << 24 | id
+    uint32_t
+        ids[4]; // ids[0]: count << 24 | id; BREW_PIECE_MANY << 24: more ids, in the other table
 } brew_piece_slot;
 
 typedef struct brew_piece_cache {
@@ -64,7 +67,8 @@ static inline const brew_piece_slot *brew_piece_find(const brew_piece_cache *cac
     return NULL;
 }
 
-// Remembers up to four ids (all below 1 << 24) of a short piece.
+// Remembers up to four ids (all below 1 << 24) of a short piece; n = BREW_PIECE_MANY, ids NULL: that
+// they are in the other table.
 void brew_piece_put(brew_piece_cache *cache, brew_piece_key key, uint64_t hash, const int32_t *ids,
                     size_t n);
 

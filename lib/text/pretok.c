@@ -63,13 +63,14 @@ void brew_tok_piece(const brew_tokenizer *tok, brew_tok_scratch *scratch, const 
     brew_piece_cache *cache = &scratch->cache;
     brew_piece_key key = {{0, 0}};
     uint64_t hash;
-    bool hit = false;
+    bool hit = false, elsewhere = true; // elsewhere: the table of long pieces may hold it
     if (!len) return;
     if (len <= 15) {
         key = brew_piece_key_of(piece, len);
         hash = brew_piece_hash(key);
         const brew_piece_slot *slot = brew_piece_find(cache, key, hash);
-        if (slot) {
+        elsewhere = slot && slot->ids[0] >> 24 == BREW_PIECE_MANY;
+        if (slot && !elsewhere) {
             n = slot->ids[0] >> 24;
             int32_t ids[4] = {(int32_t)(slot->ids[0] & 0xffffff), (int32_t)slot->ids[1],
                               (int32_t)slot->ids[2], (int32_t)slot->ids[3]};
@@ -79,7 +80,7 @@ void brew_tok_piece(const brew_tokenizer *tok, brew_tok_scratch *scratch, const 
     } else {
         hash = brew_hash64(piece, len, 0);
     }
-    if (!hit) {
+    if (elsewhere) {
         const int32_t *ids = brew_piece_long_find(cache, piece, len, hash, &n);
         if (ids) {
             add_ids(out, ids, n);
@@ -90,10 +91,12 @@ void brew_tok_piece(const brew_tokenizer *tok, brew_tok_scratch *scratch, const 
     out->n = mark;
     encode_piece(tok, scratch, view, from, to, out);
     if (hit) return;
-    if (len <= 15 && out->n - mark <= 4)
+    bool few = len <= 15 && out->n - mark <= 4;
+    if (few)
         brew_piece_put(cache, key, hash, out->ids + mark, out->n - mark);
-    else
-        brew_piece_long_put(cache, piece, len, hash, out->ids + mark, out->n - mark);
+    else if (len <= 15 && !elsewhere)
+        brew_piece_put(cache, key, hash, NULL, BREW_PIECE_MANY);
+    if (!few) brew_piece_long_put(cache, piece, len, hash, out->ids + mark, out->n - mark);
 }
 
 // The last step's pieces. A character model's long piece falls apart where nothing merges.
