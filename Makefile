@@ -16,7 +16,8 @@ CFLAGS ?= -O2 -g
 WERROR ?= 1
 AR ?= ar
 
-MACHINE := $(shell $(CC) -dumpmachine)
+# on a fresh machine the compiler is only about to be installed
+MACHINE := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m))
 LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lutf8proc -lnettle
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wno-missing-field-initializers -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror)
