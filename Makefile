@@ -139,10 +139,11 @@ uninstall:
 # Fuzz one parser: make fuzz FUZZ=lib/io/gguf_fuzz.c (clang's libFuzzer, one minute).
 FUZZ ?= $(wildcard lib/*/*_fuzz.c)
 fuzz:
-	@mkdir -p $(BUILD)/fuzz
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/fuzz \
+	    CFLAGS="-g -O1 -fsanitize=fuzzer-no-link,address,undefined" $(BUILD)/fuzz/libbrew.a
 	$(Q)for f in $(FUZZ); do n=$$(basename $$f .c); mkdir -p $(BUILD)/fuzz/$$n.corpus; \
 	    clang -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib \
-	        -fsanitize=fuzzer,address,undefined $$f $(filter-out lib/kernel/%,$(LIB_SOURCES)) $(LDLIBS) \
+	        -fsanitize=fuzzer,address,undefined $$f $(BUILD)/fuzz/libbrew.a $(LDLIBS) \
 	        -o $(BUILD)/fuzz/$$n && \
 	    $(BUILD)/fuzz/$$n -max_total_time=60 $(BUILD)/fuzz/$$n.corpus || exit 1; done
 

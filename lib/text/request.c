@@ -401,31 +401,6 @@ static int parse_record(struct parse *p) {
     return parse_meta(p);
 }
 
-bool brew_request_key_is(const brew_json_slice *slice, const char *name) {
-    size_t at = 0;
-    for (; at < slice->key_len && *name; name++) {
-        unsigned c = (unsigned char)slice->key[at++];
-        if (c == '\\' && at < slice->key_len) { // names are letters and '_': only \u can spell them
-            if (slice->key[at] != 'u' || slice->key_len - at < 5) return false;
-            char hex[5] = {0};
-            memcpy(hex, slice->key + at + 1, 4);
-            c = (unsigned)strtoul(hex, NULL, 16);
-            at += 5;
-        }
-        if (c != (unsigned char)*name) return false;
-    }
-    return at == slice->key_len && !*name;
-}
-
-brew_json_slice *brew_request_slices(const char *text, size_t len, size_t *n) {
-    size_t cap = 32;
-    for (brew_json_slice *slices = NULL;; cap *= 2) {
-        slices = brew_realloc_array(slices, cap, sizeof *slices);
-        *n = brew_json_slices(text, len, slices, cap);
-        if (*n < cap) return slices;
-    }
-}
-
 // Everything but the texts, their ids and what points into them.
 static void write_meta(brew_request *rq, const char *line, size_t len) {
     static const char *const prompt[] = {"query", "items",    "query_ids", "items_ids",
@@ -449,6 +424,8 @@ static void write_meta(brew_request *rq, const char *line, size_t len) {
 
 int brew_request_parse(brew_request *request, const char *line, size_t len, brew_err *err) {
     forget(request);
+    if (len && memchr(line, '\n', len)) // the meta line could not be one line
+        return brew_fail(err, BREW_DATA, "the record is more than one line");
     brew_json *record = brew_json_parse(line, len, err);
     if (!record) return -1;
     struct parse p = {request, record, err};

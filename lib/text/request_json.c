@@ -1,7 +1,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "text/request.h"
+
+bool brew_request_key_is(const brew_json_slice *slice, const char *name) {
+    size_t at = 0;
+    for (; at < slice->key_len && *name; name++) {
+        unsigned c = (unsigned char)slice->key[at++];
+        if (c == '\\' && at < slice->key_len) { // names are letters and '_': only \u can spell them
+            if (slice->key[at] != 'u' || slice->key_len - at < 5) return false;
+            char hex[5] = {0};
+            memcpy(hex, slice->key + at + 1, 4);
+            c = (unsigned)strtoul(hex, NULL, 16);
+            at += 5;
+        }
+        if (c != (unsigned char)*name) return false;
+    }
+    return at == slice->key_len && !*name;
+}
+
+brew_json_slice *brew_request_slices(const char *text, size_t len, size_t *n) {
+    size_t cap = 32;
+    for (brew_json_slice *slices = NULL;; cap *= 2) {
+        slices = brew_realloc_array(slices, cap, sizeof *slices);
+        *n = brew_json_slices(text, len, slices, cap);
+        if (*n < cap) return slices;
+    }
+}
 
 static void write_id_list(brew_buf *out, const int32_t *ids, size_t n) {
     brew_buf_addc(out, '[');

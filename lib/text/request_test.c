@@ -102,6 +102,7 @@ static void refuse(const char *line, const char *says) {
 static void test_refuses_basics(void) {
     refuse("", "");
     refuse("[]", "an array, not an object");
+    refuse(START ",\n\"CANARY\":1}", "more than one line");
     refuse("{}", "no query");
     refuse("{\"query\":\"CANARY\"}", "no items");
     refuse("{\"query\":1,\"items\":[]}", "query is ");
