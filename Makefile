@@ -58,7 +58,7 @@ $(BUILD)/.deps: scripts/deps
 	$(Q)CC="$(CC)" scripts/deps $(INSTALL_DEPS) $(DEPS)
 	@touch $@
 
-$(BUILD)/%.o: %.c | $(BUILD)/.deps
+$(BUILD)/%.o: %.c Makefile | $(BUILD)/.deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
