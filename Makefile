@@ -30,7 +30,7 @@ LDLIBS := $(LIBS_REQUIRED) -lm
 
 # Everything is found by its place: lib/FLOOR/*.c is the library, *_test.c beside it are its tests,
 # cmd/brew-X.c are the commands, cmd/brew-X.t their tests. lib/kernel has one folder more.
-SOURCES := $(wildcard lib/*/*.c lib/kernel/*/*.c)
+SOURCES := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_SOURCES := $(filter-out %_test.c %_fuzz.c,$(SOURCES))
 TEST_SOURCES := $(filter %_test.c,$(SOURCES))
 CMD_SOURCES := $(wildcard cmd/brew-*.c)

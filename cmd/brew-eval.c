@@ -8,7 +8,7 @@
 #include "rank/gate.h"
 #include "rank/reader.h"
 #include "rank/report.h"
-#include "text/events.h"
+#include "text/prompt/events.h"
 
 enum { MAX_LINE = 256 << 20, MAX_GATES = 256 };
 

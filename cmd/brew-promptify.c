@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "text/batch.h"
+#include "text/prompt/batch.h"
 
 static const char *task_path, *candidates, *shard, *output;
 static int split = BREW_SPLITS; // all

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes lib/text/unicode_tables.c, asking Hugging Face's tokenizers 0.23 about every code point.
+"""Writes lib/text/token/unicode_tables.c, asking Hugging Face's tokenizers 0.23 about every code point.
 
 The library is asked, not the Unicode Character Database, because "the same ids" means its tables:
 general categories and white space as its regular expressions see them (Oniguruma), numbers as its
 Digits step does (Rust), word characters as single_word tokens do (the regex crate), and NFC as its
 normaliser does (tables of an older Unicode). Python's unicodedata only proposes candidates.
 
-usage: scripts/gen-unicode.py > lib/text/unicode_tables.c      (needs tokenizers 0.23)
+usage: scripts/gen-unicode.py > lib/text/token/unicode_tables.c      (needs tokenizers 0.23)
 """
 import sys
 import unicodedata
@@ -112,7 +112,7 @@ def main():
         flat[c] |= NUMERIC_FLAG
 
     print("// Made by scripts/gen-unicode.py with tokenizers %s; do not edit." % tokenizers.__version__)
-    print('#include "text/unicode.h"\n\n// clang-format off')
+    print('#include "text/token/unicode.h"\n\n// clang-format off')
     emit("brew_ucd_runs", "code point << 8 | category and flags of it and those up to the next",
          [a << 8 | v for a, v in runs(flat)])
     emit("brew_ucd_ccc_runs", "code point << 8 | combining class",

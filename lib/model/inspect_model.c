@@ -4,7 +4,7 @@
 #include "io/gguf.h"
 #include "model/inspect_parts.h"
 #include "model/model.h"
-#include "text/tokenizer.h"
+#include "text/token/tokenizer.h"
 
 // False where the other tools would refuse the model.
 static bool report_config(brew_json *report, const brew_subject *subject) {

@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "tensor/star.h"
-#include "text/tokenizer.h"
+#include "text/token/tokenizer.h"
 
 // A text, or token ids if `ids` is not NULL (ids win where a record holds both).
 typedef struct brew_piece {

@@ -9,7 +9,7 @@
 
 #include "io/in.h"
 #include "io/modeldir.h"
-#include "text/tokenizer.h"
+#include "text/token/tokenizer.h"
 
 static brew_err err;
 

@@ -5,7 +5,7 @@ usage: scripts/peers/tokenizer_goldens.py files QWEN3_DIR SMOLLM2.gguf    the to
        scripts/peers/tokenizer_goldens.py goldens [NAME...]              goldens.tsv from them
 (needs tokenizers 0.23, gguf, transformers; QWEN3_DIR holds Qwen3's tokenizer.json)
 
-The texts are drawn by a counter-based generator that lib/text/tokenizer_golden_test.c has, too. A line
+The texts are drawn by a counter-based generator that lib/text/token/tokenizer_golden_test.c has, too. A line
 of goldens.tsv: tokenizer, kind of text, number of the chunk (1,000 texts), and three digests: of the
 ids (special tokens recognised), of the ids with special tokens as plain text, of the decoded ids.
 """

@@ -1,0 +1,18 @@
+// Many members at once: reads a batch of members, writes their prompts on all threads, keeps the order.
+#ifndef BREW_TEXT_BATCH_H
+#define BREW_TEXT_BATCH_H
+
+#include "base/pool.h"
+#include "io/out.h"
+#include "text/prompt/prompt.h"
+
+typedef struct brew_batch brew_batch;
+
+brew_batch *brew_batch_new(const brew_prompter *prompter, brew_events *events, brew_pool *pool);
+void brew_batch_free(brew_batch *batch); // NULL is fine
+// The next members' records to out: 1, 0 when no member is left, -1 on error. Adds to counts; *members is
+// the number of members taken so far.
+int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
+                    uint64_t *members, brew_err *err);
+
+#endif

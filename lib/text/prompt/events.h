@@ -1,0 +1,93 @@
+// The events of a task, member by member: what was done with what, when, and on which side of the split.
+//
+//     brew_events *events = brew_events_open(task, &options, &err);
+//     brew_member member = {0};
+//     int got;
+//     while ((got = brew_events_next(events, &member, &err)) > 0)
+//         for (size_t i = 0; i < member.n; i++) use(&member, &member.events[i]);
+//     brew_member_release(&member);
+//     brew_events_close(events);
+//
+// Promises
+// - Every accepted row is counted; each (member, item, time) comes once. Of several rows with the same
+//   three, the one whose action stands first in the task is kept.
+// - Members come in the order of (brew_hash64(id, seed 0), id), the events of one in the order of (time,
+//   item bytes). Nothing depends on the order of the rows, on the memory allowed, or on the shard: the
+//   shards 1..N one after the other are the whole.
+// - `split` is set as the task's split says, `item_history` is the number of events of the same item, by
+//   anyone, strictly before this event's time.
+// - Memory is bounded by options.memory_bytes plus the events of one member (and one buffer per 1/16 of
+//   the limit); what does not fit lies in files without a name in $TMPDIR (or /tmp), which vanish with
+//   the process.
+#ifndef BREW_TEXT_EVENTS_H
+#define BREW_TEXT_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "text/prompt/datasplit.h"
+#include "text/prompt/task.h"
+
+#define BREW_TIME_NEVER INT64_MAX
+
+typedef struct brew_event {
+    const char *item; // NUL-terminated, in the member's arena
+    size_t item_len;
+    int64_t time;   // ms since 1970
+    int32_t action; // index into task->actions; -1: a candidate
+    bool positive;  // that action's; false for a candidate
+    uint8_t split;  // enum brew_split
+    uint64_t item_history;
+} brew_event;
+
+// Caller's storage: zero-initialise, fill again and again, release.
+typedef struct brew_member {
+    const char *id; // NUL-terminated
+    size_t id_len;
+    brew_event *events; // [n]
+    size_t n, cap;
+    brew_arena arena;
+} brew_member;
+
+// A bad row: where it stands, its raw text, why. Returns 0 to go on, -1 to stop with what is then in *why.
+typedef int brew_reject_fn(void *arg, const char *file, uint64_t line, const char *row, size_t len,
+                           brew_err *why);
+// Is an item (or member) known? For rows that must be joined with a table; NULL: all are.
+typedef bool brew_known_fn(void *arg, const char *id, size_t len);
+
+typedef struct brew_events_options {
+    char **files; // [n_files] instead of the task's own; "-", or neither: standard input
+    size_t n_files;
+    size_t memory_bytes;    // 0: 512 MiB
+    uint64_t shard, shards; // 1..shards; 0: all
+    // Rows of (member, item) without a time, or NULL: they come as events after all others of their
+    // member, with time BREW_TIME_NEVER and action -1. They belong to no split.
+    const char *candidates;
+    brew_reject_fn *reject; // NULL: the first bad row is an error
+    brew_known_fn *item_known, *member_known;
+    void *arg; // for the three
+} brew_events_options;
+
+typedef struct brew_events_counts {
+    uint64_t read, accepted, rejected; // rows; read = accepted + rejected
+    uint64_t duplicates;               // accepted rows that were left out
+    uint64_t items;                    // distinct
+} brew_events_counts;
+
+typedef struct brew_events brew_events;
+
+// Reads all rows; NULL on failure. options may be NULL.
+brew_events *brew_events_open(const brew_task *task, const brew_events_options *options,
+                              brew_err *err);
+// The next member into *member: 1, 0 at the end, -1 on error (only reading back what was spilled fails).
+int brew_events_next(brew_events *events, brew_member *member, brew_err *err);
+const brew_events_counts *brew_events_counted(const brew_events *events);
+// The split with its boundaries found.
+const brew_datasplit *brew_events_split(const brew_events *events);
+void brew_events_close(brew_events *events); // NULL is fine
+void brew_member_release(brew_member *member);
+
+#endif

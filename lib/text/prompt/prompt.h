@@ -1,0 +1,58 @@
+// Prompt records: a member's events, told and asked in the words of a task. The record is that of
+// brew-formats(5).
+//
+// A prompter holds the task and its tables, read-only and shared by threads; each thread brings its own
+// brew_prompt_scratch. The query is instruction, note, profile, heading, then one line per shown event:
+// the line's text, the label of what was done, a newline. An item is the question's text.
+#ifndef BREW_TEXT_PROMPT_H
+#define BREW_TEXT_PROMPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "text/prompt/entities.h"
+#include "text/prompt/events.h"
+#include "text/prompt/plan.h"
+#include "text/prompt/task.h"
+
+typedef struct brew_prompter {
+    const brew_task *task;
+    brew_entities members, items;
+    size_t max_history, max_questions; // the task's, unless changed before use
+    bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
+    bool candidates;                   // write records of candidates, and nothing else
+    brew_events_counts counts;         // rows of the tables
+} brew_prompter;
+
+// Loads the task's tables. Bad rows go to reject (NULL: an error) with arg. The task must outlive it.
+int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn *reject, void *arg,
+                       brew_err *err);
+void brew_prompter_close(brew_prompter *prompter);
+
+// Fit brew_known_fn where arg is the prompter: always true for a task without that table.
+bool brew_prompter_knows_member(void *prompter, const char *id, size_t len);
+bool brew_prompter_knows_item(void *prompter, const char *id, size_t len);
+
+typedef struct brew_prompt_counts {
+    uint64_t records, questions, answered, shown;
+} brew_prompt_counts;
+
+typedef struct brew_prompt_scratch { // zero-initialise
+    brew_plan plan;
+    brew_buf query, text;
+    int64_t *lines, *offsets; // [shown]: where a line begins, and its label
+    size_t *item_rows;        // [events]: in the item table
+    size_t lines_cap, offsets_cap, item_rows_cap;
+} brew_prompt_scratch;
+void brew_prompt_scratch_release(brew_prompt_scratch *scratch);
+
+// Appends the member's records to out, one JSON object a line, and adds to the counts by split (of
+// candidates: to the first). Ids were checked when the events were read, so this cannot fail.
+void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scratch,
+                         const brew_member *member, brew_buf *out,
+                         brew_prompt_counts counts[BREW_SPLITS]);
+
+#endif

@@ -1,0 +1,280 @@
+#include "text/prompt/sorter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+// The first eight bytes as a number decide most comparisons without touching the string.
+typedef struct entry {
+    uint64_t prefix;
+    const unsigned char *at; // uint32 length, then the bytes
+} entry;
+
+typedef struct run { // a stretch of the file, read through a window of its own
+    uint64_t offset, end;
+    unsigned char *window;
+    size_t have, used, cap;
+    const unsigned char *bytes; // the current string, in the window
+    size_t len;
+} run;
+
+struct brew_sorter {
+    brew_slab slab;
+    size_t data_bytes, n_entries, next_entry;
+    int fd; // -1: nothing spilled
+    uint64_t file_bytes;
+    run *runs;
+    size_t n_runs, runs_cap, n_heap;
+    size_t *heap; // run numbers, smallest string first
+    bool started;
+};
+
+static uint32_t len_at(const unsigned char *at) {
+    uint32_t len;
+    memcpy(&len, at, sizeof len);
+    return len;
+}
+
+static int compare_bytes(const unsigned char *a, size_t a_len, const unsigned char *b,
+                         size_t b_len) {
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static uint64_t prefix_of(const unsigned char *bytes, size_t len) {
+    uint64_t prefix = 0;
+    for (size_t i = 0; i < 8; i++) prefix = prefix << 8 | (i < len ? bytes[i] : 0);
+    return prefix;
+}
+
+static inline bool less(const entry *a, const entry *b) {
+    if (a->prefix != b->prefix) return a->prefix < b->prefix;
+    return compare_bytes(a->at + 4, len_at(a->at), b->at + 4, len_at(b->at)) < 0;
+}
+
+static inline void swap(entry *a, entry *b) {
+    entry t = *a;
+    *a = *b;
+    *b = t;
+}
+
+// Quicksort in place, three-way (equal strings are common), pivots drawn at random.
+static void sort_entries(entry *e, size_t n) {
+    for (uint64_t draw = 0; n > 16; draw++) {
+        entry pivot = e[brew_rand_below(1, (uintptr_t)n, draw, n)];
+        size_t low = 0, i = 0, high = n; // e[0..low) < pivot, e[low..i) equal, e[high..n) above
+        while (i < high) {
+            if (less(&e[i], &pivot))
+                swap(&e[low++], &e[i++]);
+            else if (less(&pivot, &e[i]))
+                swap(&e[i], &e[--high]);
+            else
+                i++;
+        }
+        if (low < n - high) { // recurse into the smaller side
+            sort_entries(e, low);
+            e += high;
+            n -= high;
+        } else {
+            sort_entries(e + high, n - high);
+            n = low;
+        }
+    }
+    for (size_t i = 1; i < n; i++) {
+        entry moving = e[i];
+        size_t j = i;
+        for (; j && less(&moving, &e[j - 1]); j--) e[j] = e[j - 1];
+        e[j] = moving;
+    }
+}
+
+brew_sorter *brew_sorter_new(size_t memory_bytes, brew_err *err) {
+    brew_sorter *sorter = brew_calloc(1, sizeof *sorter);
+    sorter->fd = -1;
+    if (memory_bytes < BREW_SORTER_MIN) memory_bytes = BREW_SORTER_MIN;
+    memory_bytes &= ~(size_t)(sizeof(entry) - 1); // entries stand aligned at the end
+    if (!brew_slab_init(&sorter->slab, memory_bytes, "sorting", err)) return sorter;
+    free(sorter);
+    return NULL;
+}
+
+void brew_sorter_free(brew_sorter *sorter) {
+    if (!sorter) return;
+    if (sorter->fd >= 0) close(sorter->fd);
+    for (size_t i = 0; i < sorter->n_runs; i++) free(sorter->runs[i].window);
+    free(sorter->runs);
+    free(sorter->heap);
+    brew_slab_release(&sorter->slab);
+    free(sorter);
+}
+
+size_t brew_sorter_runs(const brew_sorter *sorter) {
+    return sorter->n_runs;
+}
+
+static entry *entries(const brew_sorter *sorter) { // the first; they were added downwards
+    return (entry *)((char *)sorter->slab.ptr + sorter->slab.bytes) - sorter->n_entries;
+}
+
+static int spill_open(brew_sorter *sorter, brew_err *err) {
+    const char *dir = getenv("TMPDIR");
+    brew_buf path = {0};
+    brew_buf_addf(&path, "%s/brew-XXXXXX", dir && *dir ? dir : "/tmp");
+    sorter->fd = mkstemp(path.ptr);
+    int status = 0;
+    if (sorter->fd < 0 || unlink(path.ptr) || fcntl(sorter->fd, F_SETFD, FD_CLOEXEC) < 0)
+        status = brew_fail_errno(err, BREW_CANTCREATE, "cannot create a temporary file in %s",
+                                 dir && *dir ? dir : "/tmp");
+    brew_buf_release(&path);
+    return status;
+}
+
+static int spill_write(brew_sorter *sorter, const void *bytes, size_t len, brew_err *err) {
+    const char *at = bytes;
+    while (len) {
+        ssize_t put = write(sorter->fd, at, len);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return brew_fail_errno(err, BREW_IO, "cannot write a temporary file");
+        at += put;
+        len -= (size_t)put;
+        sorter->file_bytes += (uint64_t)put;
+    }
+    return 0;
+}
+
+// Sorts what is in memory, writes it as a run, and starts afresh.
+static int spill(brew_sorter *sorter, brew_err *err) {
+    if (sorter->fd < 0 && spill_open(sorter, err)) return -1;
+    entry *e = entries(sorter);
+    sort_entries(e, sorter->n_entries);
+    BREW_GROW(sorter->runs, sorter->n_runs + 1, sorter->runs_cap);
+    run *out = &sorter->runs[sorter->n_runs++];
+    *out = (run){.offset = sorter->file_bytes};
+    brew_buf pending = {0};
+    int status = 0;
+    for (size_t i = 0; i < sorter->n_entries && !status; i++) {
+        brew_buf_add(&pending, e[i].at, 4 + (size_t)len_at(e[i].at));
+        if (pending.len < 1 << 16 && i + 1 < sorter->n_entries) continue;
+        status = spill_write(sorter, pending.ptr, pending.len, err);
+        brew_buf_reset(&pending);
+    }
+    brew_buf_release(&pending);
+    out->end = sorter->file_bytes;
+    sorter->n_entries = 0;
+    sorter->data_bytes = 0;
+    return status;
+}
+
+int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err *err) {
+    if (len > sorter->slab.bytes / 4)
+        return brew_fail(err, BREW_DATA, "a row of %zu bytes is too long to sort in %zu", len,
+                         sorter->slab.bytes);
+    size_t need = sorter->data_bytes + 4 + len + (sorter->n_entries + 1) * sizeof(entry);
+    if (need > sorter->slab.bytes && spill(sorter, err)) return -1;
+    unsigned char *at = (unsigned char *)sorter->slab.ptr + sorter->data_bytes;
+    uint32_t len32 = (uint32_t)len;
+    memcpy(at, &len32, sizeof len32);
+    memcpy(at + 4, bytes, len);
+    sorter->data_bytes += 4 + len;
+    sorter->n_entries++;
+    *entries(sorter) = (entry){prefix_of(bytes, len), at};
+    return 0;
+}
+
+// Makes the run's next string visible: 1, 0 at its end, -1 on error.
+static int run_next(const brew_sorter *sorter, run *r, brew_err *err) {
+    size_t need = 4;
+    for (;;) {
+        if (r->have - r->used >= 4) need = 4 + (size_t)len_at(r->window + r->used);
+        if (r->have - r->used >= need) break;
+        if (r->offset == r->end && r->have == r->used) return 0;
+        memmove(r->window, r->window + r->used, r->have - r->used);
+        r->have -= r->used;
+        r->used = 0;
+        if (need > r->cap) {
+            r->cap = need;
+            r->window = brew_realloc(r->window, r->cap);
+        }
+        uint64_t left = r->end - r->offset;
+        size_t want = left < r->cap - r->have ? (size_t)left : r->cap - r->have;
+        ssize_t got = pread(sorter->fd, r->window + r->have, want, (off_t)r->offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return brew_fail_errno(err, BREW_IO, "cannot read a temporary file");
+        if (!got) return brew_fail(err, BREW_IO, "a temporary file ended early");
+        r->have += (size_t)got;
+        r->offset += (uint64_t)got;
+    }
+    r->bytes = r->window + r->used + 4;
+    r->len = need - 4;
+    r->used += need;
+    return 1;
+}
+
+static bool run_less(const brew_sorter *sorter, size_t a, size_t b) {
+    const run *x = &sorter->runs[a], *y = &sorter->runs[b];
+    return compare_bytes(x->bytes, x->len, y->bytes, y->len) < 0;
+}
+
+static void sift_down(brew_sorter *sorter, size_t at) {
+    size_t *heap = sorter->heap;
+    for (;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < sorter->n_heap; child++)
+            if (run_less(sorter, heap[child], heap[least])) least = child;
+        if (least == at) return;
+        size_t t = heap[at];
+        heap[at] = heap[least];
+        heap[least] = t;
+        at = least;
+    }
+}
+
+int brew_sorter_finish(brew_sorter *sorter, brew_err *err) {
+    if (!sorter->n_runs) {
+        sort_entries(entries(sorter), sorter->n_entries);
+        return 0;
+    }
+    if (sorter->n_entries && spill(sorter, err)) return -1;
+    size_t memory = sorter->slab.bytes;
+    brew_slab_release(&sorter->slab);
+    size_t cap = memory / sorter->n_runs;
+    if (cap < 4096) cap = 4096;
+    if (cap > 1 << 20) cap = 1 << 20;
+    sorter->heap = brew_calloc(sorter->n_runs, sizeof *sorter->heap);
+    for (size_t i = 0; i < sorter->n_runs; i++) {
+        sorter->runs[i].window = brew_alloc(cap);
+        sorter->runs[i].cap = cap;
+        int got = run_next(sorter, &sorter->runs[i], err);
+        if (got < 0) return -1;
+        if (got) sorter->heap[sorter->n_heap++] = i;
+    }
+    for (size_t i = sorter->n_heap; i-- > 0;) sift_down(sorter, i);
+    return 0;
+}
+
+int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err) {
+    if (!sorter->n_runs) {
+        if (sorter->next_entry == sorter->n_entries) return 0;
+        const unsigned char *at = entries(sorter)[sorter->next_entry++].at;
+        *bytes = at + 4;
+        *len = len_at(at);
+        return 1;
+    }
+    if (sorter->started && sorter->n_heap) {
+        int got = run_next(sorter, &sorter->runs[sorter->heap[0]], err);
+        if (got < 0) return -1;
+        if (!got) sorter->heap[0] = sorter->heap[--sorter->n_heap];
+        sift_down(sorter, 0);
+    }
+    sorter->started = true;
+    if (!sorter->n_heap) return 0;
+    *bytes = sorter->runs[sorter->heap[0]].bytes;
+    *len = sorter->runs[sorter->heap[0]].len;
+    return 1;
+}

@@ -1,0 +1,95 @@
+// Sorting: in memory and spilled give the same order, whatever is added, in whatever order.
+#include "text/prompt/sorter.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tap.h"
+
+// String number i of n: random lengths from 0 to 40 over few letters, so that prefixes and equals abound.
+static size_t draw(uint64_t i, unsigned char *out) {
+    size_t len = brew_rand_below(7, 1, i, 41);
+    for (size_t k = 0; k < len; k++)
+        out[k] = (unsigned char)(k < 6 ? 0 : 255 * brew_rand_below(7, 2 + k, i, 2));
+    return len;
+}
+
+// Adds n strings in an order chosen by `step` (coprime to n) and returns a digest of what comes back.
+static void digest(size_t memory, uint64_t n, uint64_t step, char hex[65], size_t *runs,
+                   bool *sorted) {
+    brew_err err = {0};
+    brew_sorter *sorter = brew_sorter_new(memory, &err);
+    unsigned char bytes[64], last[64];
+    for (uint64_t i = 0; i < n; i++) {
+        size_t len = draw(i * step % n, bytes);
+        if (brew_sorter_add(sorter, bytes, len, &err)) break;
+    }
+    brew_sha256 sha;
+    brew_sha256_init(&sha);
+    const unsigned char *got;
+    size_t len, last_len = 0;
+    uint64_t count = 0;
+    *sorted = !brew_sorter_finish(sorter, &err);
+    while (brew_sorter_next(sorter, &got, &len, &err) > 0) {
+        size_t both = len < last_len ? len : last_len;
+        int order = count ? memcmp(last, got, both) : 0;
+        if (order > 0 || (!order && count && last_len > len)) *sorted = false;
+        uint32_t len32 = (uint32_t)len;
+        brew_sha256_add(&sha, &len32, 4);
+        brew_sha256_add(&sha, got, len);
+        memcpy(last, got, len);
+        last_len = len;
+        count++;
+    }
+    *sorted = *sorted && count == n && !err.code;
+    *runs = brew_sorter_runs(sorter);
+    brew_sha256_hex(&sha, hex);
+    brew_sorter_free(sorter);
+}
+
+static void test_same_order(void) {
+    char want[65], got[65];
+    size_t runs;
+    bool sorted;
+    digest((size_t)64 << 20, 50000, 1, want, &runs, &sorted);
+    ok(sorted && runs == 0, "50,000 strings in memory come sorted, none lost");
+    digest((size_t)64 << 20, 50000, 7919, got, &runs, &sorted);
+    is_str(got, want, "another order of adding gives the same");
+    digest(1, 50000, 1, got, &runs, &sorted);
+    ok(sorted && runs > 10, "with the smallest memory they come from %zu runs", runs);
+    is_str(got, want, "spilled gives the same as in memory");
+    digest(200000, 50000, 31, got, &runs, &sorted);
+    is_str(got, want, "another limit and order gives the same");
+}
+
+static void test_edges(void) {
+    brew_err err = {0};
+    const unsigned char *got;
+    size_t len;
+    brew_sorter *sorter = brew_sorter_new(0, &err);
+    ok(!brew_sorter_finish(sorter, &err) && brew_sorter_next(sorter, &got, &len, &err) == 0,
+       "nothing added, nothing comes");
+    brew_sorter_free(sorter);
+    sorter = brew_sorter_new(0, &err);
+    char *big = brew_calloc(1, BREW_SORTER_MIN);
+    ok(brew_sorter_add(sorter, big, BREW_SORTER_MIN, &err) < 0 && err.code == BREW_DATA,
+       "a string longer than a quarter of the memory is refused");
+    brew_sorter_free(sorter);
+    setenv("TMPDIR", "/nonexistent/folder", 1);
+    sorter = brew_sorter_new(0, &err);
+    int status = 0;
+    for (int i = 0; i < 100 && !status; i++) status = brew_sorter_add(sorter, big, 4096, &err);
+    ok(status < 0 && err.code == BREW_CANTCREATE, "no folder for temporary files: %s", err.text);
+    brew_sorter_free(sorter);
+    free(big);
+}
+
+int main(void) {
+    test_same_order();
+    test_edges();
+    return tap_done();
+}

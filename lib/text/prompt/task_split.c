@@ -1,0 +1,78 @@
+// The task file's "split".
+#include "text/prompt/task_read.h"
+
+#include <math.h>
+#include <string.h>
+
+// A boundary in time: a number in the events' unit, or an ISO 8601 text. 1 if given.
+static int read_boundary(const brew_keys *keys, const brew_task *task, const brew_json *object,
+                         const char *key, int64_t *out) {
+    brew_json *value = brew_json_get(object, key);
+    if (!value) return 0;
+    brew_buf text = {0};
+    enum brew_time_unit unit = BREW_TIME_ISO;
+    if (brew_json_is(value, BREW_JSON_STRING)) {
+        brew_buf_adds(&text, brew_json_string(value, NULL));
+    } else {
+        brew_json_write(&text, value);
+        unit = task->time_unit == BREW_TIME_MS ? BREW_TIME_MS : BREW_TIME_S;
+    }
+    bool fits = brew_time_parse(text.ptr ? text.ptr : "", text.len, unit, out);
+    brew_buf_release(&text);
+    if (fits) return 1;
+    return brew_keys_fail(keys, brew_place_of("split", key).text,
+                          "must be a time: ISO 8601, or a number in the unit of the events");
+}
+
+static int read_split_by_time(const brew_keys *keys, const brew_task *task, const brew_json *object,
+                              brew_datasplit *split) {
+    int valid = read_boundary(keys, task, object, "valid_from", &split->valid_from);
+    int test = valid < 0 ? -1 : read_boundary(keys, task, object, "test_from", &split->test_from);
+    if (valid < 0 || test < 0) return -1;
+    if (!valid && !test) {
+        split->by = BREW_SPLIT_BY_SHARE;
+        return 0;
+    }
+    split->by = BREW_SPLIT_BY_TIME;
+    if (brew_json_get(object, "train") || brew_json_get(object, "valid") ||
+        brew_json_get(object, "test"))
+        return brew_keys_fail(keys, "split", "must not have shares and times");
+    if (!test) split->test_from = INT64_MAX;
+    if (!valid) split->valid_from = split->test_from;
+    if (split->valid_from > split->test_from)
+        return brew_keys_fail(keys, "split.valid_from", "is later than \"test_from\"");
+    return 0;
+}
+
+int brew_task_read_split(const brew_keys *keys, brew_task *task) {
+    brew_datasplit *split = &task->split;
+    brew_json *object;
+    int by = -1;
+    if (brew_keys_object(keys, keys->root, "", "split", false, &object) < 0) return -1;
+    if (!object) return 0;
+    if (brew_keys_known(keys, object, "split", "by train valid test valid_from test_from") ||
+        brew_keys_choice(keys, object, "split", "by", "time last", &by) < 0)
+        return -1;
+    if (by < 0) return brew_keys_fail(keys, "split", "lacks the key \"by\", \"time\" or \"last\"");
+    split->by = BREW_SPLIT_BY_LAST;
+    if (by == 1 && (brew_json_get(object, "valid_from") || brew_json_get(object, "test_from")))
+        return brew_keys_fail(keys, "split", "by \"last\" takes shares, not times");
+    if (by == 0 && read_split_by_time(keys, task, object, split)) return -1;
+    if (split->by == BREW_SPLIT_BY_TIME) return 0;
+    double train = -1;
+    if (brew_keys_real(keys, object, "split", "train", 0, 1, &train) < 0 ||
+        brew_keys_real(keys, object, "split", "valid", 0, 1, &split->valid) < 0 ||
+        brew_keys_real(keys, object, "split", "test", 0, 1, &split->test) < 0)
+        return -1;
+    if (split->valid + split->test <= 0 || split->valid + split->test > 1 + 1e-9)
+        return brew_keys_fail(keys, "split",
+                              "needs \"valid\" and \"test\" with a sum above 0 and "
+                              "at most 1, not %g",
+                              split->valid + split->test);
+    if (by == 1 && split->test <= 0)
+        return brew_keys_fail(keys, "split", "by \"last\" needs \"test\", a share above 0");
+    if (train >= 0 && fabs(train + split->valid + split->test - 1) > 1e-9)
+        return brew_keys_fail(keys, "split", "has shares with a sum of %g, not 1",
+                              train + split->valid + split->test);
+    return 0;
+}
