@@ -66,14 +66,16 @@ static int read_scores(const char *path, brew_reader *into) {
         if (number % 1024 == 0) brew_cli_progress(&cli, "records", number, 0);
     }
     uint64_t lines = brew_in_line_number(in);
+    const char *name = brew_in_name(in);
+    if (!got && brew_cli_given(&cli, "expect") && lines != (uint64_t)expect)
+        got = brew_fail(&cli.err, BREW_DATA, "%s: %" PRIu64 " records, %" PRId64 " expected", name,
+                        lines, expect);
+    else if (!got && lines == 0 && !allow_empty)
+        got = brew_fail(&cli.err, BREW_DATA, "%s: is empty", name);
+    else if (!got && into->answers.n == 0 && lines)
+        brew_cli_warn(&cli, "%s: no item has an outcome", name);
     brew_in_close(in);
-    if (got) return -1;
-    if (brew_cli_given(&cli, "expect") && lines != (uint64_t)expect)
-        return brew_fail(&cli.err, BREW_DATA, "%s has %" PRIu64 " records, %" PRId64 " expected",
-                         path, lines, expect);
-    if (lines == 0 && !allow_empty) return brew_fail(&cli.err, BREW_DATA, "%s is empty", path);
-    if (into->answers.n == 0 && lines) brew_cli_warn(&cli, "%s: no item has an outcome", path);
-    return 0;
+    return got ? -1 : 0;
 }
 
 static int reject_event(void *arg, const char *file, uint64_t line, const char *row, size_t len,

@@ -17,6 +17,7 @@ for source in cmd/brew-*.c; do
     exits 2 "$command: out of range" "$command" -j 99999
     exits 2 "$command: twice" "$command" --seed 1 --seed 2
     exits 74 "$command: help onto a full disk" sh -c "$command --help >/dev/full"
+    exits 74 "$command: help onto a closed output" sh -c "$command --help >&-"
     ok "$command --completion is a script" sh -c "$command --completion | bash -n"
     ok "$command has a page" test -e "man/$command.1"
 done

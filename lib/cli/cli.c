@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,6 +42,14 @@ static void catch_signals(void) {
     }
 }
 
+// Descriptors 0 to 2 must be taken, or the next file opened would become standard output. A closed one
+// becomes one that cannot be used the way it is meant, so that reading or writing it still fails.
+static void take_descriptors(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            if (open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) exit(BREW_IO);
+}
+
 // Help and version are output like any other: a full disk must show.
 static _Noreturn void exit_printed(const struct brew_cli *cli) {
     if (fflush(stdout) || ferror(stdout)) {
@@ -54,6 +63,7 @@ char **brew_cli_start(struct brew_cli *cli, int argc, char **argv) {
     cli->argc = argc;
     cli->argv = argv;
     cli->start_seconds = now_seconds();
+    take_descriptors();
     enum brew_cli_ask ask = brew_options_parse(cli, argc, argv);
     int n_files = cli->n_args;
     bool lost = cli->reads_stdin && !n_files && ask == BREW_ASK_NOTHING && isatty(STDIN_FILENO);

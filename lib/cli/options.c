@@ -65,8 +65,10 @@ static void set_number(struct brew_cli *cli, const struct brew_opt *o, const cha
     if (!read)
         brew_cli_usage(cli, "--%s takes %s", o->name, is_int ? "a whole number" : "a number");
     if (is_int) value = (double)whole;
+    int digits = is_int ? 16 : 15; // bounds of integers are at most 2^53, written out in full
     if (value < o->min || value > o->max)
-        brew_cli_usage(cli, "--%s %.15g is not in %.15g to %.15g", o->name, value, o->min, o->max);
+        brew_cli_usage(cli, "--%s %.*g is not in %.*g to %.*g", o->name, digits, value, digits,
+                       o->min, digits, o->max);
     if (is_int)
         *(int64_t *)o->value = whole;
     else

@@ -1,8 +1,11 @@
 #include "text/request.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { PLACE = 48 }; // "label_token_ids[18446744073709551615]" and more
 
 // What a parser needs on its way down: the request to fill and where to complain.
 struct parse {
@@ -39,6 +42,13 @@ static int wrong(struct parse *p, const char *key, size_t index, const brew_json
                      brew_json_type_name(value), wanted);
 }
 
+// "key", or for what lies in its element index, "key[index]".
+static const char *nested_key(char place[PLACE], const char *key, size_t index) {
+    if (index == SIZE_MAX) return key;
+    snprintf(place, PLACE, "%s[%zu]", key, index);
+    return place;
+}
+
 static brew_json *get_array(struct parse *p, const char *key, int *failed) {
     brew_json *value = brew_json_get(p->record, key);
     if (!value || brew_json_is(value, BREW_JSON_ARRAY)) return value;
@@ -63,11 +73,9 @@ static int take_ids(struct parse *p, const brew_json *list, const char *key, siz
         return wrong(p, key, index, list, "an array of token ids");
     size_t n = brew_json_length(list);
     int32_t *ids = take(p, n + 1, sizeof *ids);
-    for (size_t i = 0; i < n; i++) {
-        brew_json *value = brew_json_at(list, i);
-        if (take_id(p, value, key, i, ids + i))
-            return index == SIZE_MAX ? -1 : brew_err_context(p->err, "%s[%zu]", key, index);
-    }
+    char place[PLACE];
+    for (size_t i = 0; i < n; i++)
+        if (take_id(p, brew_json_at(list, i), nested_key(place, key, index), i, ids + i)) return -1;
     *piece = (brew_piece){.ids = ids, .n_ids = n};
     return 0;
 }
@@ -119,7 +127,7 @@ static int parse_items(struct parse *p) {
 static int take_set(struct parse *p, const brew_json *list, const char *key, bool are_ids,
                     brew_label_set *set) {
     set->n = brew_json_length(list);
-    if (!set->n) return brew_fail(p->err, BREW_DATA, "%s holds an empty label set", key);
+    if (!set->n) return brew_fail(p->err, BREW_DATA, "%s is an empty label set", key);
     set->labels = take(p, set->n, sizeof *set->labels);
     for (size_t i = 0; i < set->n; i++) {
         const brew_json *value = brew_json_at(list, i);
@@ -154,7 +162,9 @@ static int take_sets(struct parse *p, const brew_json *value, const char *key, b
     for (size_t s = 0; s < n; s++) {
         const brew_json *list = nested ? brew_json_at(value, s) : value;
         if (!brew_json_is(list, BREW_JSON_ARRAY)) return wrong(p, key, s, list, "an array");
-        if (take_set(p, list, key, are_ids, sets + s)) return -1;
+        char place[PLACE];
+        if (take_set(p, list, nested_key(place, key, nested ? s : SIZE_MAX), are_ids, sets + s))
+            return -1;
         if (other && sets[s].n != rq->sets[s].n)
             return brew_fail(p->err, BREW_DATA,
                              "%s has %zu labels in set %zu, its other spelling %zu", key, sets[s].n,
@@ -341,10 +351,12 @@ static int parse_answered(struct parse *p) {
                         &a->offset))
             return -1;
         int64_t number[2] = {0, 0}; // label, set
-        for (size_t j = 0; j + 1 < n; j++) {
-            if (!brew_json_is(brew_json_at(value, j + 1), BREW_JSON_INT))
-                return wrong(p, "answered", i, value, "an array of integers");
-            number[j] = brew_json_int(brew_json_at(value, j + 1));
+        char place[PLACE];
+        for (size_t j = 1; j < n; j++) {
+            const brew_json *element = brew_json_at(value, j);
+            if (!brew_json_is(element, BREW_JSON_INT))
+                return wrong(p, nested_key(place, "answered", i), j, element, "an integer");
+            number[j - 1] = brew_json_int(element);
         }
         if (number[1] < 0 || (uint64_t)number[1] >= n_sets)
             return brew_fail(p->err, BREW_DATA, "answered[%zu] names label set %lld of %zu", i,

@@ -127,7 +127,8 @@ static void test_refuses_basics(void) {
     refuse("{\"query\":\"\",\"items\":[\"a\"],\"label_tokens\":[\"y\"],\"label_ids\":[1,2]}",
            "label_ids has 2 labels");
     refuse("{\"text\":7}", "text is ");
-    refuse("{\"query\":\"\",\"items\":[\"a\",[1,true]]}", "items[1]: items[1] is ");
+    refuse("{\"query\":\"\",\"items\":[\"a\",[1,true]]}",
+           "items[1][1] is true or false, not a token id");
     refuse("{\"ids\":[1.5]}", "ids[0] is ");
 }
 
@@ -167,7 +168,7 @@ static void test_refuses_fields(void) {
     refuse(START ",\"answered\":[[5,2]]}", "answered[0] names label 2 of 2");
     refuse(START ",\"answered\":[[5,0,1]]}", "answered[0] names label set 1 of 1");
     refuse(START ",\"answered\":[[5,0],[5,0]]}", "answered[1] points at 5, which is not behind 5");
-    refuse(START ",\"answered\":[[5,\"CANARY\"]]}", "answered[0] is ");
+    refuse(START ",\"answered\":[[5,\"CANARY\"]]}", "answered[0][1] is a string, not an integer");
     refuse("{\"query\":\"\\u00e9 "
            "Yes\",\"items\":[\"x\"],\"label_tokens\":[\"n\"],\"answered\":[[1,0]]}",
            "answered[0] points at 1, inside a character");
