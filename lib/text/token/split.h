@@ -22,8 +22,15 @@ brew_split_fn brew_split_qwen2;       // digits alone
 // Steps of sequences.
 brew_split_fn brew_split_digit, brew_split_digits; // numeric characters alone; runs of them
 
+// DeepSeek's, one for each pattern of split_patterns.h.
+brew_split_fn brew_split_newline, brew_split_letters, brew_split_marks, brew_split_cased,
+    brew_split_signs, brew_split_space_end, brew_split_east, brew_split_han_kana,
+    brew_split_numbers3, brew_split_deepseek3;
+
 // The hand-written splitter of a pattern, or NULL. Patterns are compared as text.
 brew_split_fn *brew_split_known(const char *pattern, size_t len);
+// The pattern numbered `index` of those, and its splitter; NULL behind the last.
+const char *brew_split_pattern(size_t index, brew_split_fn **fn);
 
 // A pattern run by PCRE2, read as Oniguruma reads it (Ruby syntax), with Unicode classes from our own
 // tables. What may mean something else there is refused by name.

@@ -66,6 +66,107 @@ static void test_levels(void) {
     }
 }
 
+// ---- Splitters of one pattern against PCRE2
+
+static const char *const characters[] = {" ",
+                                         " ",
+                                         "\n",
+                                         "\r",
+                                         "\t",
+                                         "a",
+                                         "Z",
+                                         "1",
+                                         "23",
+                                         "!",
+                                         "'",
+                                         "+",
+                                         "-",
+                                         "_",
+                                         "\xc2\xa0",
+                                         "\xc2\x85",
+                                         "\xc3\xa9",
+                                         "\xc5\xbf",
+                                         "\xe3\x80\x80",
+                                         "\xe3\x80\x82",
+                                         "\xe4\xb8\x96",
+                                         "\xe9\xbe\xa5",
+                                         "\xe9\xbe\xa6",
+                                         "\xe3\x82\xab",
+                                         "\xcc\x81",
+                                         "\xd9\xa3",
+                                         "\xe2\x85\xa7",
+                                         "\xef\xbc\x81",
+                                         "\xea\xb0\x80",
+                                         "\xe2\x82\xac",
+                                         "\x01",
+                                         "\xe2\x80\x8b",
+                                         "\xc6\xbb"};
+
+// Text i: characters of those above, or one in three of them from all of Unicode, or all from there.
+static void any_text(uint64_t i, brew_buf *out) {
+    uint64_t k = 0, many = i % 7 ? 6 : 40;
+    for (uint64_t n = 1 + brew_rand_below(9, i, k++, many); n > 0; n--) {
+        uint64_t any = i % 3 == 2 || (i % 3 == 1 && !brew_rand_below(9, i, k++, 3));
+        uint64_t c = brew_rand_below(9, i, k++, any ? i % 5 ? 0x3200 : UCD_POINTS - 0x800 : 33);
+        char bytes[4];
+        if (any)
+            brew_buf_add(out, bytes, brew_utf8_put((uint32_t)(c < 0xd800 ? c : c + 0x800), bytes));
+        else
+            brew_buf_adds(out, characters[c]);
+    }
+}
+
+static bool same_pieces(brew_split_fn *fn, const brew_split_regex *regex, brew_split_room *room,
+                        const brew_buf *text) {
+    brew_split_room_reset(room);
+    for (size_t at = 0, end, want; at < text->len; at = end) {
+        bool match, want_match;
+        brew_err err;
+        end = fn(text->ptr, at, text->len, &match);
+        if (brew_split_regex_next(regex, room, text->ptr, at, text->len, &want, &want_match, &err))
+            return false;
+        if (end != want || match != want_match) return false;
+    }
+    return true;
+}
+
+static void test_known(void) {
+    brew_split_fn *fn;
+    const char *pattern;
+    bool slow = getenv("BREW_SLOW") != NULL;
+    uint64_t texts = slow ? 2000000 : 20000;
+    for (size_t i = 0; (pattern = brew_split_pattern(i, &fn)); i++) {
+        brew_err err;
+        brew_split_regex *regex = brew_split_regex_new(pattern, strlen(pattern), &err);
+        if (!ok(regex != NULL, "PCRE2 knows pattern %zu", i)) continue;
+        brew_split_room *room = brew_split_room_new(regex);
+        brew_buf text = {0};
+        uint64_t bad = 0;
+        for (uint64_t t = 0; t < texts; t++) {
+            brew_buf_reset(&text);
+            any_text(t, &text);
+            if (same_pieces(fn, regex, room, &text)) continue;
+            if (!bad++) printf("# text %llu\n", (unsigned long long)t);
+        }
+        for (uint32_t c = 0; c < UCD_POINTS;
+             c += slow ? 1 : 7) { // characters, before a letter and at the end
+            if (c >= 0xd800 && c < 0xe000) continue;
+            char bytes[4];
+            size_t n = brew_utf8_put(c, bytes);
+            brew_buf_reset(&text);
+            brew_buf_add(&text, bytes, n);
+            brew_buf_adds(&text, "a ");
+            brew_buf_add(&text, bytes, n);
+            bad += !same_pieces(fn, regex, room, &text);
+        }
+        ok(!bad, "pattern %zu: %llu texts are split otherwise by PCRE2", i,
+           (unsigned long long)bad);
+        brew_buf_release(&text);
+        brew_split_room_free(room);
+        brew_split_regex_free(regex);
+    }
+}
+
 static void test_classes(void) {
     const uint8_t *ucd = brew_ucd();
     size_t letters = 0, numbers = 0, marks = 0, spaces = 0, other = 0;
@@ -102,5 +203,6 @@ int main(void) {
     test_classes();
     test_patterns();
     test_levels();
+    test_known();
     return tap_done();
 }

@@ -8,31 +8,35 @@
 
 #include "base/mem.h"
 #include "io/gguf.h"
+#include "text/token/split_patterns.h"
 
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUSED, TYPE_BYTE };
 
-#define WORDS "'s|'t|'re|'ve|'m|'ll|'d"
-#define TAIL "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define CJK "[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+"
-#define LLAMA3 "(?i:" WORDS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" TAIL
-#define QWEN2 "(?i:" WORDS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" TAIL
-
 // A split: patterns (up to NULL), then single digits, then ByteLevel with or without its own pattern.
+// Only names of which we know the model's own tokenizer.json; others often given the same split (such
+// as StarCoder's) stand for files that differ in a normaliser or in ignore_merges.
 static const struct recipe {
     const char *names; // each with a space on both sides
-    const char *patterns[5];
-    bool digits, gpt2, nfc, ignore_merges;
+    const char *patterns[6];
+    bool digits, gpt2, nfc, ignore_merges, bos; // bos: added unless the file says no
 } recipes[] = {
-    {" gpt-2 phi-2 mpt olmo dbrx-gpt2 ", {0}, .gpt2 = true},
-    {" smollm starcoder refact codeshell ", {0}, .digits = true, .gpt2 = true},
-    {" llama-bpe llama3 llama-v3 falcon3 ", {LLAMA3}, .ignore_merges = true},
-    {" qwen2 deepseek-r1-qwen ", {QWEN2}, .nfc = true},
-    {" deepseek-coder ", {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK}, .digits = true},
+    {" gpt-2 ", {0}, .gpt2 = true},
+    {" smollm ", {0}, .digits = true, .gpt2 = true},
+    {" llama-bpe llama3 llama-v3 ", {BREW_PATTERN_LLAMA3}, .ignore_merges = true, .bos = true},
+    {" qwen2 ", {BREW_PATTERN_QWEN2}, .nfc = true},
+    {" deepseek-llm ",
+     {BREW_PATTERN_NEWLINE, BREW_PATTERN_CASED, BREW_PATTERN_SIGNS, BREW_PATTERN_SPACE_END,
+      BREW_PATTERN_EAST},
+     .digits = true},
+    {" deepseek-coder ",
+     {BREW_PATTERN_NEWLINE, BREW_PATTERN_LETTERS, BREW_PATTERN_MARKS, BREW_PATTERN_EAST},
+     .digits = true},
+    {" deepseek-v3 ", {BREW_PATTERN_NUMBERS3, BREW_PATTERN_HAN_KANA, BREW_PATTERN_DEEPSEEK3}},
 };
 
 static const struct recipe *find_recipe(const char *name, size_t len) {
     char key[48];
-    if (len + 3 > sizeof key) return NULL;
+    if (!len || len + 3 > sizeof key || memchr(name, ' ', len)) return NULL;
     key[0] = key[len + 1] = ' ';
     memcpy(key + 1, name, len);
     key[len + 2] = 0;
@@ -106,7 +110,7 @@ static int load_merges(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err
     return bad;
 }
 
-static int load_byte_level(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err) {
+static int load_byte_level(brew_tokenizer *tok, const brew_gguf *gguf, bool *bos, brew_err *err) {
     const char *pre;
     size_t len;
     if (!brew_gguf_string(gguf, "tokenizer.ggml.pre", &pre, &len)) return missing(err, "pre");
@@ -115,6 +119,7 @@ static int load_byte_level(brew_tokenizer *tok, const brew_gguf *gguf, brew_err 
         return brew_fail(err, BREW_DATA, "tokenizer.ggml.pre \"%.*s\" is not supported",
                          (int)(len < 60 ? len : 60), pre);
     bool prefix = false;
+    *bos = recipe->bos;
     brew_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &prefix);
     if (recipe->nfc && !brew_tok_add_normal(tok, NORMAL_NFC, err)) return -1;
     for (size_t i = 0; recipe->patterns[i]; i++)
@@ -258,6 +263,8 @@ int brew_tok_load_gguf(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err
     if (!bytes && !(len == 5 && !memcmp(model, "llama", 5)))
         return brew_fail(err, BREW_DATA, "tokenizer.ggml.model \"%.*s\" is not supported",
                          (int)(len < 60 ? len : 60), model);
-    if (bytes ? load_byte_level(tok, gguf, err) : load_sentencepiece(tok, gguf, err)) return -1;
-    return load_bos(tok, gguf, !bytes, err);
+    bool bos = true;
+    if (bytes ? load_byte_level(tok, gguf, &bos, err) : load_sentencepiece(tok, gguf, err))
+        return -1;
+    return load_bos(tok, gguf, bos, err);
 }
