@@ -12,13 +12,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tap.h"
+#include "io/testing.h"
 
 static char dir[] = "/tmp/brew-in-XXXXXX", path[64];
-
-static void put(const void *bytes, size_t len) {
-    FILE *file = fopen(path, "wb");
-    if (!file || (len && fwrite(bytes, 1, len, file) != len) || fclose(file)) exit(1);
-}
 
 enum coding { PLAIN, GZIP, TWO_GZIPS, ZSTD, XZ, CODINGS };
 static const char *const names[] = {"plain", "gzip", "two gzip members", "zstd", "xz"};
@@ -100,7 +96,7 @@ static void test_codings(void) {
     make_text(&text, 40000);
     for (enum coding coding = 0; coding < CODINGS; coding++) {
         encode(&packed, text.ptr, text.len, coding);
-        put(packed.ptr, packed.len);
+        put(path, packed.ptr, packed.len);
         for (size_t step = 7; step < 4000000; step = step * 1000 + 1) {
             err.text[0] = 0;
             ok(!slurp(&got, step, &err) && got.len == text.len &&
@@ -108,7 +104,7 @@ static void test_codings(void) {
                "%s, %zu bytes at a time %s", names[coding], step, err.text);
         }
         encode(&packed, "", 0, coding);
-        put(packed.ptr, packed.len);
+        put(path, packed.ptr, packed.len);
         if (coding == ZSTD || coding == XZ)
             ok(slurp(&got, 100, &err) < 0, "%s of nothing: %s", names[coding],
                strrchr(err.text, ':'));
@@ -135,15 +131,16 @@ static void test_cuts(void) {
             first = one.len; // a whole file, too
             brew_buf_release(&one);
         }
-        for (size_t cut = magic; cut < packed.len; cut++) {
-            put(packed.ptr, cut);
+        put(path, packed.ptr, packed.len);
+        for (size_t cut = packed.len; cut-- > magic;) {
+            cut_to(path, cut);
             err.code = BREW_OK;
             bool found = slurp(&got, 4096, &err) < 0 && err.code == BREW_DATA;
             missed += found == (first && cut == first);
         }
         is_int((long long)missed, 0, names[coding]);
         brew_buf_addc(&packed, 'x');
-        put(packed.ptr, packed.len);
+        put(path, packed.ptr, packed.len);
         if (coding <= TWO_GZIPS) ok(slurp(&got, 4096, &err) < 0, "a byte behind: %s", err.text);
     }
     brew_buf_release(&text);
@@ -155,15 +152,15 @@ static void test_flips(void) {
     brew_buf text = {0}, packed = {0}, got = {0};
     make_text(&text, 20);
     encode(&packed, text.ptr, text.len, GZIP);
+    put(path, packed.ptr, packed.len);
     size_t wrong = 0, found = 0;
     for (size_t bit = 16; bit < 8 * packed.len; bit++) { // without the magic it is no gzip
-        packed.ptr[bit / 8] ^= (char)(1 << bit % 8);
-        put(packed.ptr, packed.len);
+        flip(path, bit / 8, (int)(bit % 8));
         if (slurp(&got, 4096, NULL) < 0)
             found++;
         else
             wrong += got.len != text.len || memcmp(got.ptr, text.ptr, text.len);
-        packed.ptr[bit / 8] ^= (char)(1 << bit % 8);
+        flip(path, bit / 8, (int)(bit % 8));
     }
     ok(!wrong && found > 7 * packed.len, "each bit flipped: %zu found, none unseen", found);
     brew_buf_release(&text);
@@ -176,7 +173,7 @@ static void test_lines(void) {
     brew_err err = {0};
     const char *line;
     size_t len;
-    put(text, strlen(text));
+    put(path, text, strlen(text));
     brew_in *in = brew_in_open(path, &err);
     brew_in_digest_start(in);
     const char *peeked;
@@ -208,7 +205,7 @@ static void test_bad_lines(void) {
     brew_buf_add(&text, "a\0b\nc\n", 6);
     for (int i = 0; i < 1000000; i++) brew_buf_addc(&text, 'x');
     brew_buf_add(&text, "\0\nd\n12345\n123456\ne\n", 19);
-    put(text.ptr, text.len);
+    put(path, text.ptr, text.len);
     brew_in *in = brew_in_open(path, &err);
     ok(brew_in_line(in, &line, &len, 5, &err) < 0 && !brew_in_failed(in), "%s", err.text);
     ok(brew_in_line(in, &line, &len, 5, &err) == 1 && *line == 'c', "the next line");
@@ -232,7 +229,7 @@ static void test_long_lines(void) {
         for (size_t k = 0; k < lengths[i]; k++) brew_buf_addc(&text, (char)('a' + (i + k) % 26));
         brew_buf_addc(&text, '\n');
     }
-    put(text.ptr, text.len);
+    put(path, text.ptr, text.len);
     brew_in *in = brew_in_open(path, &err);
     size_t at = 0;
     bool same = true;
