@@ -36,6 +36,11 @@ static const struct family *family_find(const brew_json *json, brew_err *err) {
     if (brew_json_want_string(json, "model_type", &type, err) < 0) return NULL;
     const struct family *found = type ? family_by_name(type, strlen(type)) : NULL;
     const brew_json *list = brew_json_get(json, "architectures");
+    if (list && !brew_json_is(list, BREW_JSON_ARRAY) && !brew_json_is(list, BREW_JSON_NULL)) {
+        brew_fail(err, BREW_DATA, "\"architectures\" is %s where an array belongs",
+                  brew_json_type_name(list));
+        return NULL;
+    }
     if (brew_json_length(list) > 0) {
         const brew_json *first = brew_json_at(list, 0);
         if (!brew_json_is(first, BREW_JSON_STRING)) {

@@ -81,6 +81,7 @@ static void test_refusals(void) {
     } cases[] = {
         {"qwen3", "{\"architectures\":[\"GemmaForCausalLM\"]}",
          "architecture GemmaForCausalLM is not"},
+        {"qwen3", "{\"architectures\":\"Qwen3ForCausalLM\"}", "\"architectures\" is a string"},
         {"qwen3", "{\"architectures\":[7]}", "\"architectures\" holds an integer"},
         {"qwen3", "{\"architectures\":[\"LlamaForCausalLM\"]}", "does not go with architecture"},
         {"qwen3", "{\"architectures\":[],\"model_type\":\"phi\"}", "model_type \"phi\" is not"},

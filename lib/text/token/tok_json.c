@@ -268,16 +268,16 @@ static int load_model(loader *l, const brew_json *model) {
     brew_bpe *bpe = &l->tok->bpe;
     size_t len;
     const char *type = text_of(model, "type", &len);
+    if (!type && !is_null(brew_json_get(model, "type"))) return broken(l, "the model's type");
     if (type && strcmp(type, "BPE") != 0) return refuse(l, "the model", type);
     const brew_json *vocab = brew_json_get(model, "vocab"),
                     *merges = brew_json_get(model, "merges");
     if (!brew_json_is(vocab, BREW_JSON_OBJECT)) return broken(l, "the model's vocab");
     if (!brew_json_is(merges, BREW_JSON_ARRAY)) return broken(l, "the model's merges");
     for (size_t i = 0; i < 2; i++) {
-        text_of(model, empty_only[i], &len);
-        if (!is_null(brew_json_get(model, empty_only[i])) && len)
+        const char *text = text_of(model, empty_only[i], &len);
+        if (!is_null(brew_json_get(model, empty_only[i])) && (!text || len))
             return refuse(l, "the model's", empty_only[i]);
-        len = 0;
     }
     const brew_json *dropout = brew_json_get(model, "dropout");
     if (!is_null(dropout) && brew_json_real(dropout) != 0)
@@ -349,6 +349,28 @@ static int load_config(loader *l, const char *text, size_t text_len) {
     return bad;
 }
 
+// A switch that is no bool would quietly be its default: they are looked through beforehand.
+static int check_flags(loader *l, const brew_json *part) {
+    static const char *const flags[] = {
+        "add_prefix_space", "byte_fallback", "fuse_unk", "ignore_merges", "individual_digits",
+        "invert",           "lstrip",        "rstrip",   "normalized",    "single_word",
+        "special",          "split",         "use_regex"};
+    if (brew_json_is(part, BREW_JSON_ARRAY))
+        for (size_t i = 0; i < brew_json_length(part); i++)
+            if (check_flags(l, brew_json_at(part, i))) return -1;
+    if (!brew_json_is(part, BREW_JSON_OBJECT)) return 0;
+    for (brew_json_iter it = {0}; brew_json_next(part, &it);) {
+        if (!strcmp(it.key, "vocab") || !strcmp(it.key, "merges")) continue; // keys are not ours
+        if (check_flags(l, it.value)) return -1;
+        for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+            if (!strcmp(it.key, flags[i]) && !is_null(it.value) &&
+                !brew_json_is(it.value, BREW_JSON_BOOL))
+                return brew_fail(l->err, BREW_DATA, "tokenizer: %s is %s, not true or false",
+                                 flags[i], brew_json_type_name(it.value));
+    }
+    return 0;
+}
+
 static int load(loader *l, const brew_json *root) {
     static const struct {
         const char *key;
@@ -360,6 +382,7 @@ static int load(loader *l, const brew_json *root) {
                  {"post_processor", load_post_processor}};
     if (!brew_json_is(root, BREW_JSON_OBJECT) || is_null(brew_json_get(root, "model")))
         return broken(l, "the model");
+    if (check_flags(l, root)) return -1;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const brew_json *part = brew_json_get(root, parts[i].key);
         if (!is_null(part) && parts[i].fn(l, part)) return -1;
