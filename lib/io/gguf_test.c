@@ -294,19 +294,20 @@ static void small_file(brew_buf *b) {
     add_data(b, 64, 128 + 16);
 }
 
+static volatile size_t seen; // what is read must not be optimised away
+
 static void read_all(const brew_gguf *gguf) {
     const char *text;
     size_t len;
     brew_gguf_strings it;
-    volatile size_t sum = 0;
     for (size_t i = 0; i < brew_gguf_n_keys(gguf); i++) {
         enum brew_gguf_type type;
         brew_gguf_key(gguf, i, &len, &type);
     }
     if (brew_gguf_string(gguf, "name", &text, &len))
-        for (size_t i = 0; i < len; i++) sum += (size_t)text[i];
+        for (size_t i = 0; i < len; i++) seen += (size_t)text[i];
     if (brew_gguf_strings_start(gguf, "list", &it))
-        while (brew_gguf_strings_next(&it, &text, &len)) sum += len ? (size_t)text[len - 1] : 0;
+        while (brew_gguf_strings_next(&it, &text, &len)) seen += len ? (size_t)text[len - 1] : 0;
     for (size_t i = 0; i < brew_gguf_n_tensors(gguf); i++) {
         const brew_tensor *t = brew_gguf_tensor_at(gguf, i, NULL);
         size_t row = (size_t)brew_tensor_row_len(t);
