@@ -18,7 +18,7 @@ AR ?= ar
 
 # on a fresh machine the compiler is only about to be installed
 MACHINE := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m))
-LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lutf8proc -lnettle
+LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lnettle
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wno-missing-field-initializers -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror)
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib $(WARN) $(CFLAGS)

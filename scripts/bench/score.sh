@@ -11,5 +11,5 @@ mkdir -p "$BUILD/bench"
 [ -e "$hf/config.json" ] || "$PEERS_PYTHON" scripts/peers/gguf_to_hf.py "$gguf" "$hf"
 make -s "$BUILD/libbrew.a"
 ${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -pthread -Ilib scripts/bench/forward.c "$BUILD/libbrew.a" \
-    -ljansson -larchive -lz -lpcre2-8 -lutf8proc -lnettle -lm -o "$BUILD/bench/forward"
+    -ljansson -larchive -lz -lpcre2-8 -lnettle -lm -o "$BUILD/bench/forward"
 exec "$PEERS_PYTHON" scripts/bench/score.py "$BUILD/bench/forward" "$gguf" "$hf" "${1:-3}"

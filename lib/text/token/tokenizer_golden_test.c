@@ -196,7 +196,7 @@ static bool digest_chunk(const brew_tokenizer *tok, brew_tok_scratch *scratch,
                !brew_tokenizer_encode(tok, scratch, text.ptr, text.len, flags, &offs, &err) &&
                !brew_tokenizer_decode(tok, ids.ids, ids.n, &back, &err);
         if (!good) break;
-        good = offs.n == ids.n && !memcmp(offs.ids, ids.ids, ids.n * sizeof *ids.ids);
+        good = offs.n == ids.n && (!ids.n || !memcmp(offs.ids, ids.ids, ids.n * sizeof *ids.ids));
         for (size_t j = 0; j < offs.n; j++)
             good = good && offs.offsets[j] < (int64_t)text.len && offs.offsets[j] >= -1;
         brew_sha256_add(&known, ids.ids, ids.n * sizeof *ids.ids);

@@ -1,7 +1,7 @@
 // Characters: classes as tokenizers 0.23 sees them (Unicode 16), UTF-8, and NFC by its older tables.
 //
-// The tables come from scripts/gen-unicode.py, which asks that library. utf8proc is not used: Debian's
-// knows another Unicode, so classes and compositions would differ from the ids wanted.
+// The tables come from scripts/gen-unicode.py, which asks that library. A library of
+// the system's would know another Unicode: classes and compositions would differ from the ids wanted.
 #ifndef BREW_TEXT_UNICODE_H
 #define BREW_TEXT_UNICODE_H
 
