@@ -254,9 +254,9 @@ static int parse_targets(struct parse *p) {
     return failed;
 }
 
-// Reals parallel to the items, low < or <= value <= high; out NULL only checks.
-static int parse_reals(struct parse *p, const char *key, double low, bool open, double high,
-                       const char *range, float absent, float **out) {
+// Reals parallel to the items, low <= value <= high (the bounds of rank/reader); out NULL only checks.
+static int parse_reals(struct parse *p, const char *key, double low, double high, const char *range,
+                       float absent, float **out) {
     int failed = 0;
     const brew_json *list = parallel(p, key, &failed);
     if (failed || (!list && !out)) return failed;
@@ -268,7 +268,7 @@ static int parse_reals(struct parse *p, const char *key, double low, bool open, 
         if (!brew_json_is(value, BREW_JSON_INT) && !brew_json_is(value, BREW_JSON_REAL))
             return wrong(p, key, i, value, "a number");
         double real = brew_json_real(value);
-        if (!(open ? real > low : real >= low) || !(real <= high))
+        if (!(real >= low && real <= high))
             return brew_fail(p->err, BREW_DATA, "%s[%zu] is not %s", key, i, range);
         values[i] = (float)real;
     }
@@ -404,10 +404,9 @@ static int parse_record(struct parse *p) {
         return parse_plain(p, text, ids);
     if (parse_query(p) || parse_items(p) || parse_labels(p) || check_positive(p) ||
         parse_targets(p) ||
-        parse_reals(p, "weights", 0, false, 3e38, "a finite number of at least 0", 1,
-                    &p->rq->weights) ||
-        parse_reals(p, "offsets", -3e38, false, 3e38, "a finite number", 0, &p->rq->offsets) ||
-        parse_reals(p, "sample_rates", 0, true, 1, "above 0 and at most 1", 1, NULL) ||
+        parse_reals(p, "weights", 0, 1e30, "a number from 0 to 1e30", 1, &p->rq->weights) ||
+        parse_reals(p, "offsets", -3e38, 3e38, "a finite number", 0, &p->rq->offsets) ||
+        parse_reals(p, "sample_rates", 1e-12, 1, "a number from 1e-12 to 1", 1, NULL) ||
         check_item_fields(p) || parse_lines(p) || parse_answered(p))
         return -1;
     return parse_meta(p);

@@ -143,12 +143,12 @@ static void test_refuses_fields(void) {
     refuse(START ",\"positive\":[0,0]}", "positive holds 0 twice");
     refuse(START ",\"positive\":[[0]]}", "positive holds 1 lists for 2 items");
     refuse(START ",\"positive\":[\"CANARY\"]}", "positive[0] is a string");
-    refuse(START ",\"weights\":[1,-1]}", "weights[1] is not a finite number of at least 0");
-    refuse(START ",\"weights\":[1,1e39]}", "weights[1] is not a finite");
+    refuse(START ",\"weights\":[1,-1]}", "weights[1] is not a number from 0 to 1e30");
+    refuse(START ",\"weights\":[1,1e39]}", "weights[1] is not a number from 0 to 1e30");
     refuse(START ",\"weights\":[1]}", "weights holds 1 for 2 items");
     refuse(START ",\"weights\":[1,\"CANARY\"]}", "weights[1] is a string");
-    refuse(START ",\"sample_rates\":[1,0]}", "sample_rates[1] is not above 0 and at most 1");
-    refuse(START ",\"sample_rates\":[1.5,1]}", "sample_rates[0] is not above 0");
+    refuse(START ",\"sample_rates\":[1,0]}", "sample_rates[1] is not a number from 1e-12 to 1");
+    refuse(START ",\"sample_rates\":[1.5,1]}", "sample_rates[0] is not a number from 1e-12 to 1");
     refuse(START ",\"offsets\":[0,-1e39]}", "offsets[1] is not a finite number");
     refuse(START ",\"item_ids\":[1]}", "item_ids holds 1 for 2 items");
     refuse(START ",\"item_ids\":[\"1\",null]}", "item_ids[1] is ");
