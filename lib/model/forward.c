@@ -198,8 +198,7 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
         int64_t count = set_size(star, a);
         for (int64_t k = 0; k < count; k++)
             if (!isfinite(from[k]))
-                return brew_fail(err, BREW_DATA, "a logit of request %zu is not finite",
-                                 b->readings[b->first_reading + i].request);
+                return brew_fail(err, BREW_DATA, "the model computes a logit that is not finite");
         memcpy(result->label_logits + result->logit_splits[a], from, (size_t)count * sizeof *from);
         from += count;
     }

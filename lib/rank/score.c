@@ -1,5 +1,6 @@
 #include "rank/score.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +161,7 @@ struct brew_scorer {
     brew_star star;
     brew_forward_result result;
     brew_buf text;
-    uint64_t items, tokens;
+    uint64_t requests, items, tokens; // done
 };
 
 brew_scorer *brew_scorer_new(brew_model *model, brew_out *out, const brew_score_options *options) {
@@ -191,7 +192,9 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
     if (!star->n_requests) return 0;
     brew_forward_options forward = {.block_rows = scorer->options.block_rows,
                                     .with_lse = scorer->options.logprobs};
-    if (brew_model_forward(scorer->model, star, &forward, &scorer->result, err)) return -1;
+    if (brew_model_forward(scorer->model, star, &forward, &scorer->result, err))
+        return brew_err_context(err, "requests %" PRIu64 " to %" PRIu64, scorer->requests + 1,
+                                scorer->requests + star->n_requests);
     brew_buf_reset(&scorer->text);
     const char *line = star->meta.ptr; // a line per request, as brew_star_check made sure
     for (size_t r = 0; r < star->n_requests; r++) {
@@ -202,6 +205,7 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
         line += len + 1;
     }
     if (brew_out_write(scorer->out, scorer->text.ptr, scorer->text.len, err)) return -1;
+    scorer->requests += star->n_requests;
     scorer->items += star->n_answers;
     scorer->tokens += star->n_ids;
     brew_star_reset(star);
