@@ -28,14 +28,23 @@ static inline size_t pair_slot(const brew_bpe *bpe, uint64_t key, uint64_t hash)
     return i;
 }
 
-// The rank of a pair, UINT32_MAX if it does not merge. Most do not: the filter, small enough for a near
-// cache, tells so.
-static inline uint32_t rank_of(const brew_bpe *bpe, int32_t left, int32_t right) {
-    uint64_t key = pair_key(left, right), hash = pair_hash(key);
+// The rank of a pair by its key and hash, UINT32_MAX if it does not merge. Most do not: the filter,
+// small enough for a near cache, tells so.
+static inline uint32_t rank_by_key(const brew_bpe *bpe, uint64_t key, uint64_t hash) {
     size_t bit = hash >> (64 - bpe->filter_bits);
     if (!(bpe->filter[bit >> 6] >> (bit & 63) & 1)) return UINT32_MAX;
     uint64_t slot = bpe->pairs[pair_slot(bpe, key, hash)];
     return slot ? (uint32_t)(slot & rank_mask) : UINT32_MAX;
+}
+
+static inline uint32_t rank_of(const brew_bpe *bpe, int32_t left, int32_t right) {
+    uint64_t key = pair_key(left, right);
+    return rank_by_key(bpe, key, pair_hash(key));
+}
+
+// What a rank makes. Where products are numbered by rank, the sum is faster than the table.
+static inline int32_t product_of(const brew_bpe *bpe, uint32_t rank) {
+    return bpe->product_base >= 0 ? bpe->product_base + (int32_t)rank : bpe->merges[rank].product;
 }
 
 static void pairs_resize(brew_bpe *bpe, size_t cap) {
@@ -54,7 +63,7 @@ int brew_bpe_merge(brew_bpe *bpe, int32_t left, int32_t right, int32_t product, 
     if (bpe->n_merges > rank_mask - 1)
         return brew_fail(err, BREW_DATA, "tokenizer: more than %llu merges",
                          (unsigned long long)rank_mask);
-    if (bpe->n_pairs * 2 >= bpe->pair_cap)
+    if (bpe->n_pairs * 4 >= bpe->pair_cap * 3)
         pairs_resize(bpe, bpe->pair_cap ? bpe->pair_cap * 2 : 1024);
     BREW_GROW(bpe->merges, bpe->n_merges + 1, bpe->merge_cap);
     bpe->merges[bpe->n_merges] = (struct brew_merge){left, right, product};
@@ -114,8 +123,16 @@ static uint8_t width(const brew_bpe *bpe, const char *text, size_t len) {
     return n < 255 ? (uint8_t)n : 255;
 }
 
+static int32_t find_product_base(const brew_bpe *bpe) {
+    int32_t base = bpe->n_merges ? bpe->merges[0].product : -1;
+    for (size_t i = 0; i < bpe->n_merges; i++)
+        if (bpe->merges[i].product != base + (int32_t)i) return -1;
+    return base;
+}
+
 void brew_bpe_finish(brew_bpe *bpe, const brew_vocab *vocab) {
     bpe->vocab = vocab;
+    bpe->product_base = find_product_base(bpe);
     if (!bpe->pair_cap) pairs_resize(bpe, 16);
     make_filter(bpe);
     finish_bytes(bpe);
@@ -192,30 +209,70 @@ static void first_symbols(const brew_bpe *bpe, brew_bpe_work *w, const char *pie
 
 // ---- Merging
 
-// piece: its bytes, if each of them is a symbol; else NULL.
-static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w, const char *piece) {
-    uint32_t ranks[SCAN_MAX]; // of symbols i and i + 1
-    int32_t *ids = w->ids;
-    size_t n = w->n;
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = piece ? bpe->byte_ranks[(uint8_t)piece[i] << 8 | (uint8_t)piece[i + 1]]
-                         : rank_of(bpe, ids[i], ids[i + 1]);
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (ranks[i] < ranks[best]) best = i;
-        if (ranks[best] == UINT32_MAX) break;
-        ids[best] = bpe->merges[ranks[best]].product;
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            ids[i] = ids[i + 1];
-            w->starts[i] = w->starts[i + 1];
-            ranks[i - 1] = ranks[i];
-        }
-        if (best > 0) ranks[best - 1] = rank_of(bpe, ids[best - 1], ids[best]);
-        if (best + 1 < n) ranks[best] = rank_of(bpe, ids[best], ids[best + 1]);
+enum { AT_BITS = 6, NO_PAIR = -1 }; // a pair: rank << AT_BITS | the place of its left symbol
+_Static_assert(SCAN_MAX < 1 << AT_BITS && RANK_BITS + AT_BITS < 32, "a pair fits 32 bits");
+
+static inline uint32_t pair_at(uint32_t rank, size_t at) {
+    return rank == UINT32_MAX ? (uint32_t)NO_PAIR : rank << AT_BITS | (uint32_t)at;
+}
+
+static inline uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+// The smallest of n pairs, n a multiple of 4: four chains of conditional moves, no jumps on data.
+static inline uint32_t smallest(const uint32_t *pairs, size_t n) {
+    uint32_t a = pairs[0], b = pairs[1], c = pairs[2], d = pairs[3];
+    for (size_t i = 4; i < n; i += 4) {
+        a = smaller(a, pairs[i]);
+        b = smaller(b, pairs[i + 1]);
+        c = smaller(c, pairs[i + 2]);
+        d = smaller(d, pairs[i + 3]);
     }
-    w->n = n;
+    return smaller(smaller(a, b), smaller(c, d));
+}
+
+// Symbols stay where they are; a merged one leaves a hole. Symbol n is no symbol, and before and after
+// the others. piece: its bytes, if each of them is a symbol; else NULL.
+static void merge_scan(const brew_bpe *bpe, brew_bpe_work *w, const char *piece) {
+    uint32_t pairs[SCAN_MAX + 4];
+    uint8_t before[SCAN_MAX + 1], after[SCAN_MAX + 1];
+    int32_t *ids = w->ids;
+    size_t n = w->n, padded = (n + 3) & ~(size_t)3;
+    for (size_t i = 0; i < n; i++) {
+        before[i] = (uint8_t)(i ? i - 1 : n);
+        after[i] = (uint8_t)(i + 1);
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        pairs[i] = pair_at(piece ? bpe->byte_ranks[(uint8_t)piece[i] << 8 | (uint8_t)piece[i + 1]]
+                                 : rank_of(bpe, ids[i], ids[i + 1]),
+                           i);
+    for (size_t i = n - 1; i < padded; i++) pairs[i] = (uint32_t)NO_PAIR;
+    for (uint32_t best; (best = smallest(pairs, padded)) != (uint32_t)NO_PAIR;) {
+        size_t at = best & ((1 << AT_BITS) - 1), gone = after[at], left = before[at];
+        size_t right = after[gone];
+        int32_t id = product_of(bpe, best >> AT_BITS);
+        ids[at] = id;
+        ids[gone] = -1;
+        pairs[gone] = pairs[at] = (uint32_t)NO_PAIR;
+        after[at] = (uint8_t)right;
+        before[right] = (uint8_t)at; // right may be n, which has a place for it
+        // Both pairs are on their way before either is waited for.
+        uint64_t key[2] = {pair_key(id, right < n ? ids[right] : id),
+                           pair_key(left < n ? ids[left] : id, id)};
+        uint64_t hash[2] = {pair_hash(key[0]), pair_hash(key[1])};
+        for (int i = 0; i < 2; i++)
+            __builtin_prefetch(&bpe->pairs[hash[i] >> 32 & (bpe->pair_cap - 1)]);
+        if (right < n) pairs[at] = pair_at(rank_by_key(bpe, key[0], hash[0]), at);
+        if (left < n) pairs[left] = pair_at(rank_by_key(bpe, key[1], hash[1]), left);
+    }
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        ids[out] = ids[i];
+        w->starts[out] = w->starts[i];
+        out += ids[i] >= 0;
+    }
+    w->n = out;
 }
 
 // Long pieces: symbols in a list, possible merges in a heap.
@@ -309,6 +366,7 @@ void brew_bpe_encode(const brew_bpe *bpe, brew_bpe_work *work, const char *piece
     }
     first_symbols(bpe, work, piece, len);
     bool bytes = bpe->byte_level && (bpe->all_bytes || bpe->unk < 0);
+    if (work->n < 2) return;
     if (work->n <= SCAN_MAX)
         merge_scan(bpe, work, bytes && work->n == len ? piece : NULL);
     else

@@ -25,7 +25,8 @@ typedef struct brew_bpe {
         int32_t left, right, product; // left -1: no merge of this rank is in force
     } * merges;                       // [n_merges], by rank
     size_t n_merges, merge_cap;
-    uint64_t *filter; // a bit for each pair, by hash: clear means there is no such merge
+    int32_t product_base; // if each rank makes the entry product_base + rank; else -1
+    uint64_t *filter;     // a bit for each pair, by hash: clear means there is no such merge
     int filter_bits;
     uint32_t *byte_ranks; // [256 * 256], byte-level only: rank of a pair of bytes; UINT32_MAX: none
     // Per id, the source bytes it stands for (0: unknown).

@@ -5,14 +5,21 @@
 
 enum { BATCH = BREW_SPLIT_ROOM };
 
-// Masks of the first n bytes of 16, as two words.
+#define LOW(n) (((uint64_t)1 << 8 * (n)) - 1)
+// The mask of the first n bytes of 16, as two words.
+static const uint64_t first_bytes[16][2] = {
+    {0, 0},          {LOW(1), 0},     {LOW(2), 0},     {LOW(3), 0},
+    {LOW(4), 0},     {LOW(5), 0},     {LOW(6), 0},     {LOW(7), 0},
+    {~0ull, 0},      {~0ull, LOW(1)}, {~0ull, LOW(2)}, {~0ull, LOW(3)},
+    {~0ull, LOW(4)}, {~0ull, LOW(5)}, {~0ull, LOW(6)}, {~0ull, LOW(7)},
+};
+
+// The key of a piece of 1..15 bytes with 16 readable ones.
 static inline brew_piece_key key_of(const char *piece, size_t len) {
     brew_piece_key key;
     memcpy(&key, piece, sizeof key);
-    uint64_t low = len < 8 ? ~(~0ull << 8 * len) : ~0ull;
-    uint64_t high = len > 8 ? ~(~0ull << 8 * (len - 8)) : 0;
-    key.w[0] &= low;
-    key.w[1] = (key.w[1] & high) | (uint64_t)len << 56;
+    key.w[0] &= first_bytes[len][0];
+    key.w[1] = (key.w[1] & first_bytes[len][1]) | (uint64_t)len << 56;
     return key;
 }
 

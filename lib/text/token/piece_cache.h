@@ -62,9 +62,10 @@ static inline const brew_piece_slot *brew_piece_find(const brew_piece_cache *cac
                                                      brew_piece_key key, uint64_t hash) {
     if (!cache->bits) return NULL;
     const brew_piece_slot *pair = cache->slots + (hash >> (64 - cache->bits) & ~(uint64_t)1);
-    if (pair[0].key.w[0] == key.w[0] && pair[0].key.w[1] == key.w[1]) return pair;
-    if (pair[1].key.w[0] == key.w[0] && pair[1].key.w[1] == key.w[1]) return pair + 1;
-    return NULL;
+    uint64_t first = (pair[0].key.w[0] ^ key.w[0]) | (pair[0].key.w[1] ^ key.w[1]);
+    uint64_t second = (pair[1].key.w[0] ^ key.w[0]) | (pair[1].key.w[1] ^ key.w[1]);
+    pair += first != 0; // which of the two cannot be foretold
+    return first && second ? NULL : pair;
 }
 
 // Remembers up to four ids (all below 1 << 24) of a short piece; n = BREW_PIECE_MANY, ids NULL: that
