@@ -136,8 +136,9 @@ uninstall:
 	for page in $(MAN_PAGES); do \
 	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
-# Fuzz one parser: make fuzz FUZZ=lib/io/gguf_fuzz.c (clang's libFuzzer, one minute).
-FUZZ ?= $(wildcard lib/*/*_fuzz.c)
+# Fuzz each parser for a minute, or one of them: make fuzz FUZZ=lib/io/gguf_fuzz.c FUZZTIME=600 (clang's libFuzzer).
+FUZZ ?= $(wildcard lib/*/*_fuzz.c lib/*/*/*_fuzz.c)
+FUZZTIME ?= 60
 fuzz:
 	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/fuzz \
 	    CFLAGS="-g -O1 -fsanitize=fuzzer-no-link,address,undefined" $(BUILD)/fuzz/libbrew.a
@@ -145,7 +146,7 @@ fuzz:
 	    clang -g -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib \
 	        -fsanitize=fuzzer,address,undefined $$f $(BUILD)/fuzz/libbrew.a $(LDLIBS) \
 	        -o $(BUILD)/fuzz/$$n && \
-	    $(BUILD)/fuzz/$$n -max_total_time=60 $(BUILD)/fuzz/$$n.corpus || exit 1; done
+	    $(BUILD)/fuzz/$$n -max_total_time=$(FUZZTIME) $(BUILD)/fuzz/$$n.corpus || exit 1; done
 
 dist:
 	git archive --prefix=brew-$(VERSION)/ -o $(BUILD)/brew-$(VERSION).tar.gz HEAD

@@ -41,15 +41,16 @@ score() { # model file options...
 }
 
 # ---- every score is its own ----
+items=${BREW_ITEMS:-500} # fewer where a program runs emulated
 for model in llama-tied mistral qwen2; do # the second and third with sliding windows of 9 and 7
-    ids 60 150 500 given >given.jsonl
-    ids 60 150 500 back >back.jsonl
-    ids 60 150 500 mixed >mixed.jsonl
-    ids 60 150 500 alone >alone.jsonl
+    ids 60 150 "$items" given >given.jsonl
+    ids 60 150 "$items" back >back.jsonl
+    ids 60 150 "$items" mixed >mixed.jsonl
+    ids 60 150 "$items" alone >alone.jsonl
     for precision in f32 bf16; do
         what="$model $precision:"
         score $model given.jsonl --precision $precision -j 1 >want
-        is "$(sort -u want | wc -l)" 500 "$what 500 items have 500 scores"
+        is "$(sort -u want | wc -l)" "$items" "$what $items items have as many scores"
         score $model alone.jsonl --precision $precision >got
         same got want "$what the same alone"
         score $model back.jsonl --precision $precision >got
