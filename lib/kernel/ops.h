@@ -70,6 +70,7 @@ typedef struct brew_attention_shape {
 
 typedef struct brew_ops {
     const char *name; // of the backend: "ref", "cpu"
+    const struct brew_train_ops *train; // kernel/train_ops.h; NULL if this backend cannot train
 
     // Memory.
     void *(*alloc)(brew_backend *be, size_t bytes, const char *what, brew_err *err);
@@ -144,8 +145,9 @@ typedef struct brew_ops {
     void (*label_logits)(brew_backend *be, const brew_table *table, const float *h, int64_t c,
                          const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
     // lse[r] = log sum over v of exp(h[r] . table[v]), all V in column panels, never stored; h [R, C].
+    // skip_splits [R+1], skip_ids: ids left out of row r's sum (host memory, distinct); NULL: none.
     void (*head_lse)(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                     int64_t c, float *lse);
+                     int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
 } brew_ops;
 
 struct brew_backend {

@@ -203,7 +203,7 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
         from += count;
     }
     if (!p->with_lse) return 0;
-    p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, c->width, ws->lse);
+    p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, c->width, NULL, NULL, ws->lse);
     p->ops->download(p->be, ws->host, ws->lse, (size_t)n_read * sizeof(float));
     for (size_t i = 0; i < b->n_readings; i++)
         result->lse[b->readings[b->first_reading + i].answer] = ws->host[i];

@@ -131,7 +131,7 @@ static void bench_head(brew_backend *be, int64_t rows) {
     brew_table *view = be->ops->table_new(be, &tensor, NULL);
     struct best t = {0};
     for (int i = 0; i < 3; i++)
-        start(&t), be->ops->head_lse(be, view, h, rows, WIDTH, lse), stop(&t);
+        start(&t), be->ops->head_lse(be, view, h, rows, WIDTH, NULL, NULL, lse), stop(&t);
     char what[64];
     snprintf(what, sizeof what, "log-sum-exp, %lld rows", (long long)rows);
     show(what, &t, 2.0 * VOCAB * WIDTH * (double)rows, brew_pool_threads(be->pool));

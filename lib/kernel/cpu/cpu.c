@@ -16,8 +16,11 @@ static const struct brew_cpu_level levels[] = {
     {"generic", &brew_cpu_generic_f32_kernels, &brew_cpu_generic_wide_kernels},
 };
 
+static const brew_train_ops train_ops = {0};
+
 static const brew_ops ops = {
     .name = "cpu",
+    .train = &train_ops,
     .alloc = brew_host_alloc,
     .free = brew_host_free,
     .upload = brew_host_upload,

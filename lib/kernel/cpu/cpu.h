@@ -18,6 +18,7 @@
 #define BREW_KERNEL_CPU_CPU_H
 
 #include "kernel/host.h"
+#include "kernel/train_ops.h"
 
 enum { TILE_ROWS = 12, PANEL = 32, CHUNK_ROWS = 192 };
 
@@ -195,6 +196,6 @@ void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *span
 void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const float *h, int64_t c,
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
 void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                       int64_t c, float *lse);
+                       int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
 
 #endif

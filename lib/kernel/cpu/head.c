@@ -64,6 +64,8 @@ struct lse_job {
     const brew_tensor *table;
     const char *h; // packed
     int64_t r, c, vocab;
+    const int64_t *skip_splits; // NULL: none
+    const int32_t *skip_ids;
     float *max, *sum;                // [slabs, R], [slabs, R, 16]
     struct brew_cpu_scratch scratch; // 32 rows of the table, then their panel
 };
@@ -77,6 +79,16 @@ static void read_panel(const struct lse_job *job, int64_t first, int64_t columns
     for (int64_t i = 0; i < c; i++)
         for (int64_t column = 0; column < PANEL; column++)
             panel[i * PANEL + column] = rows[column * c + i];
+}
+
+// Takes the ids a row leaves out from its logits of `columns` table rows from `first` on.
+static void skip(const struct lse_job *job, int64_t row, int rows, int64_t first, int columns,
+                 float *c) {
+    for (int i = 0; i < rows; i++)
+        for (int64_t s = job->skip_splits[row + i]; s < job->skip_splits[row + i + 1]; s++) {
+            int64_t column = job->skip_ids[s] - first;
+            if (column >= 0 && column < columns) c[i * PANEL + column] = -INFINITY;
+        }
 }
 
 static void slab_task(void *arg, size_t slab, int worker) {
@@ -94,6 +106,7 @@ static void slab_task(void *arg, size_t slab, int worker) {
             _Alignas(64) float c[TILE_ROWS * PANEL];
             int n = (int)least(TILE_ROWS, job->r - row);
             job->kernels->tile(job->c, job->h + row * job->c * 4, panel, n, c, PANEL);
+            if (job->skip_splits) skip(job, row, n, first, columns, c);
             job->kernels->fold(c, n, columns, max + row, sum + row * 16);
         }
     }
@@ -113,7 +126,7 @@ static float merge_slabs(const struct lse_job *job, int64_t slabs, int64_t row) 
 }
 
 void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                       int64_t c, float *lse) {
+                       int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse) {
     const struct brew_cpu_state *state = be->state;
     int64_t vocab = brew_tensor_n_rows(&table->tensor), slabs = divide_up(vocab, SLAB);
     int64_t tile = TILE_ROWS * c * 4;
@@ -123,7 +136,8 @@ void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h
     if (!packed) brew_bug("no memory to pack %lld rows of the head", (long long)r);
     for (int64_t row = 0; row < r; row++)
         state->f32->put(packed + row / TILE_ROWS * tile, (int)(row % TILE_ROWS), 0, h + row * c, c);
-    struct lse_job job = {state->f32, &table->tensor, packed, r, c, vocab, max, sum, {0}};
+    struct lse_job job = {state->f32,  &table->tensor, packed, r,   c,  vocab,
+                          skip_splits, skip_ids,       max,    sum, {0}};
     job.scratch = brew_cpu_scratch(be, 2 * PANEL * c * 4);
     if (r) brew_cpu_run(be, (size_t)slabs, slab_task, &job);
     for (int64_t row = 0; row < r; row++) lse[row] = merge_slabs(&job, slabs, row);

@@ -24,6 +24,8 @@ struct lse_job {
     const brew_tensor *table;
     const float *h;
     int64_t c;
+    const int64_t *skip_splits; // NULL: none
+    const int32_t *skip_ids;
     float *lse;
 };
 
@@ -35,8 +37,13 @@ static void lse_row(void *arg, size_t r, int worker) {
     float *row = brew_alloc((size_t)job->c * sizeof *row);
     for (int64_t v = 0; v < vocab; v++) {
         logits[v] = logit(job->table, v, job->h + (int64_t)r * job->c, job->c, row);
-        if (!(logits[v] <= most)) most = logits[v];
     }
+    for (int64_t i = job->skip_splits ? job->skip_splits[r] : 0,
+                 end = job->skip_splits ? job->skip_splits[r + 1] : 0;
+         i < end; i++)
+        logits[job->skip_ids[i]] = -INFINITY;
+    for (int64_t v = 0; v < vocab; v++)
+        if (!(logits[v] <= most)) most = logits[v];
     for (int64_t v = 0; v < vocab; v++) sum += exp(logits[v] - most);
     job->lse[r] = (float)(most + log(sum));
     free(row);
@@ -44,7 +51,7 @@ static void lse_row(void *arg, size_t r, int worker) {
 }
 
 void brew_ref_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                       int64_t c, float *lse) {
-    struct lse_job job = {&table->tensor, h, c, lse};
+                       int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse) {
+    struct lse_job job = {&table->tensor, h, c, skip_splits, skip_ids, lse};
     brew_pool_run(be->pool, (size_t)r, lse_row, &job);
 }

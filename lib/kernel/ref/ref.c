@@ -1,7 +1,10 @@
 #include "kernel/ref/ref.h"
 
+static const brew_train_ops train_ops = {0};
+
 static const brew_ops ops = {
     .name = "ref",
+    .train = &train_ops,
     .alloc = brew_host_alloc,
     .free = brew_host_free,
     .upload = brew_host_upload,

@@ -6,6 +6,7 @@
 #define BREW_KERNEL_REF_REF_H
 
 #include "kernel/host.h"
+#include "kernel/train_ops.h"
 
 struct brew_weight {
     int64_t n, c;
@@ -71,6 +72,6 @@ void brew_ref_attend(brew_backend *be, brew_attention *at, const brew_span *span
 void brew_ref_label_logits(brew_backend *be, const brew_table *table, const float *h, int64_t c,
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
 void brew_ref_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                       int64_t c, float *lse);
+                       int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
 
 #endif
