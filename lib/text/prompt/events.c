@@ -25,6 +25,7 @@ struct brew_events {
     brew_buf key, ahead; // ahead: the next member's first event, if any
     uint64_t n_events;   // distinct, without candidates
     bool candidates;     // reading them
+    bool rewound;
 };
 
 static void put_be64(brew_buf *out, uint64_t value) {
@@ -160,7 +161,7 @@ static int pass_on(brew_events *events, passing *p, const char *bytes, size_t le
         if (brew_sorter_add(events->by_time, events->key.ptr, events->key.len, err)) return -1;
     }
     uint64_t hash = brew_hash64(member, member_len, 0);
-    if (!in_shard(&events->options, hash)) return 0;
+    if (!events->options.all_first && !in_shard(&events->options, hash)) return 0;
     brew_buf *key = &events->key;
     brew_buf_reset(key);
     put_be64(key, hash);
@@ -212,7 +213,11 @@ static int find_boundaries(brew_events *events, brew_err *err) {
 static int look_ahead(brew_events *events, brew_err *err) {
     const unsigned char *bytes;
     size_t len;
-    int got = brew_sorter_next(events->by_member, &bytes, &len, err);
+    int got;
+    do {
+        got = brew_sorter_next(events->by_member, &bytes, &len, err);
+    } while (got > 0 && events->rewound &&
+             !in_shard(&events->options, get_be64(&(cursor){(const char *)bytes})));
     brew_buf_reset(&events->ahead);
     if (got > 0) brew_buf_add(&events->ahead, bytes, len);
     return got < 0 ? -1 : 0;
@@ -273,6 +278,15 @@ int brew_events_next(brew_events *events, brew_member *member, brew_err *err) {
     } while (events->ahead.len > head && !memcmp(events->ahead.ptr + 8, member->id, head - 8));
     split_member(&events->split, member);
     return 1;
+}
+
+int brew_events_rewind(brew_events *events, brew_err *err) {
+    events->rewound = true;
+    return brew_sorter_rewind(events->by_member, err) ? -1 : look_ahead(events, err);
+}
+
+bool brew_events_in_shard(const brew_events *events, const char *member, size_t len) {
+    return in_shard(&events->options, brew_hash64(member, len, 0));
 }
 
 const brew_events_counts *brew_events_counted(const brew_events *events) {

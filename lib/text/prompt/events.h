@@ -63,6 +63,7 @@ typedef struct brew_events_options {
     size_t n_files;
     size_t memory_bytes;    // 0: 512 MiB
     uint64_t shard, shards; // 1..shards; 0: all
+    bool all_first; // members of all shards come, until brew_events_rewind: then the shard's
     // Rows of (member, item) without a time, or NULL: they come as events after all others of their
     // member, with time BREW_TIME_NEVER and action -1. They belong to no split.
     const char *candidates;
@@ -84,6 +85,10 @@ brew_events *brew_events_open(const brew_task *task, const brew_events_options *
                               brew_err *err);
 // The next member into *member: 1, 0 at the end, -1 on error (only reading back what was spilled fails).
 int brew_events_next(brew_events *events, brew_member *member, brew_err *err);
+// Members come again from the first.
+int brew_events_rewind(brew_events *events, brew_err *err);
+// Does a member belong to the shard asked for?
+bool brew_events_in_shard(const brew_events *events, const char *member, size_t len);
 const brew_events_counts *brew_events_counted(const brew_events *events);
 // The split with its boundaries found.
 const brew_datasplit *brew_events_split(const brew_events *events);

@@ -17,7 +17,7 @@ typedef struct entry {
 } entry;
 
 typedef struct run { // a stretch of the file, read through a window of its own
-    uint64_t offset, end;
+    uint64_t begin, offset, end;
     unsigned char *window;
     size_t have, used, cap;
     const unsigned char *bytes; // the current string, in the window
@@ -155,7 +155,7 @@ static int spill(brew_sorter *sorter, brew_err *err) {
     sort_entries(e, sorter->n_entries);
     BREW_GROW(sorter->runs, sorter->n_runs + 1, sorter->runs_cap);
     run *out = &sorter->runs[sorter->n_runs++];
-    *out = (run){.offset = sorter->file_bytes};
+    *out = (run){.begin = sorter->file_bytes, .offset = sorter->file_bytes};
     brew_buf pending = {0};
     int status = 0;
     for (size_t i = 0; i < sorter->n_entries && !status; i++) {
@@ -235,6 +235,22 @@ static void sift_down(brew_sorter *sorter, size_t at) {
     }
 }
 
+// All runs at their first string, the heap built.
+static int start_merge(brew_sorter *sorter, brew_err *err) {
+    sorter->n_heap = 0;
+    sorter->started = false;
+    for (size_t i = 0; i < sorter->n_runs; i++) {
+        run *r = &sorter->runs[i];
+        r->offset = r->begin;
+        r->have = r->used = 0;
+        int got = run_next(sorter, r, err);
+        if (got < 0) return -1;
+        if (got) sorter->heap[sorter->n_heap++] = i;
+    }
+    for (size_t i = sorter->n_heap; i-- > 0;) sift_down(sorter, i);
+    return 0;
+}
+
 int brew_sorter_finish(brew_sorter *sorter, brew_err *err) {
     if (!sorter->n_runs) {
         sort_entries(entries(sorter), sorter->n_entries);
@@ -250,12 +266,13 @@ int brew_sorter_finish(brew_sorter *sorter, brew_err *err) {
     for (size_t i = 0; i < sorter->n_runs; i++) {
         sorter->runs[i].window = brew_alloc(cap);
         sorter->runs[i].cap = cap;
-        int got = run_next(sorter, &sorter->runs[i], err);
-        if (got < 0) return -1;
-        if (got) sorter->heap[sorter->n_heap++] = i;
     }
-    for (size_t i = sorter->n_heap; i-- > 0;) sift_down(sorter, i);
-    return 0;
+    return start_merge(sorter, err);
+}
+
+int brew_sorter_rewind(brew_sorter *sorter, brew_err *err) {
+    sorter->next_entry = 0;
+    return sorter->n_runs ? start_merge(sorter, err) : 0;
 }
 
 int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err) {

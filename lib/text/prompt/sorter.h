@@ -6,6 +6,7 @@
 // limit, nor on the order of adding. Equal strings all come.
 //
 //     new, add ..., finish, next ... until 0, free.        Not shared between threads.
+//     rewind, after finish: the strings come again from the first.
 //
 //     one slab:  | len, bytes | len, bytes | ->    free    <- | entry | entry |
 #ifndef BREW_TEXT_SORTER_H
@@ -27,6 +28,7 @@ int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err
 int brew_sorter_finish(brew_sorter *sorter, brew_err *err);
 // The next string, valid until the next call: 1, 0 at the end, -1 on error.
 int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err);
+int brew_sorter_rewind(brew_sorter *sorter, brew_err *err);
 size_t brew_sorter_runs(const brew_sorter *sorter); // written; 0: all was in memory
 
 #endif

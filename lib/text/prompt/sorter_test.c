@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -66,6 +67,37 @@ static void test_same_order(void) {
     is_str(got, want, "another limit and order gives the same");
 }
 
+// Everything that comes from here on, `limit` strings at most.
+static void drain(brew_sorter *sorter, uint64_t limit, brew_buf *out) {
+    brew_err err = {0};
+    const unsigned char *got;
+    size_t len;
+    brew_buf_reset(out);
+    for (; limit && brew_sorter_next(sorter, &got, &len, &err) > 0; limit--) {
+        brew_buf_addf(out, "%zu:", len);
+        brew_buf_add(out, got, len);
+    }
+}
+
+static void test_rewind(size_t memory) {
+    brew_err err = {0};
+    brew_sorter *sorter = brew_sorter_new(memory, &err);
+    unsigned char bytes[64];
+    for (uint64_t i = 0; i < 9000; i++)
+        if (brew_sorter_add(sorter, bytes, draw(i, bytes), &err)) break;
+    brew_buf want = {0}, got = {0};
+    ok(!brew_sorter_finish(sorter, &err), "sorted in %zu runs", brew_sorter_runs(sorter));
+    drain(sorter, SIZE_MAX, &want);
+    ok(!brew_sorter_rewind(sorter, &err), "taken back from the end");
+    drain(sorter, 3000, &got);
+    ok(!brew_sorter_rewind(sorter, &err), "taken back from the middle");
+    drain(sorter, SIZE_MAX, &got);
+    ok(got.len == want.len && !memcmp(got.ptr, want.ptr, got.len), "the same comes again");
+    brew_buf_release(&want);
+    brew_buf_release(&got);
+    brew_sorter_free(sorter);
+}
+
 static void test_edges(void) {
     brew_err err = {0};
     const unsigned char *got;
@@ -90,6 +122,8 @@ static void test_edges(void) {
 
 int main(void) {
     test_same_order();
+    test_rewind((size_t)64 << 20);
+    test_rewind(1);
     test_edges();
     return tap_done();
 }
