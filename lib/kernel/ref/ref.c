@@ -1,6 +1,11 @@
 #include "kernel/ref/ref.h"
 
-static const brew_train_ops train_ops = {0};
+static const brew_train_ops train_ops = {
+    .label_logits_back = brew_ref_label_logits_back,
+    .head_lse_back = brew_ref_head_lse_back,
+    .head_logits = brew_ref_head_logits,
+    .head_logits_back = brew_ref_head_logits_back,
+};
 
 static const brew_ops ops = {
     .name = "ref",

@@ -74,4 +74,17 @@ void brew_ref_label_logits(brew_backend *be, const brew_table *table, const floa
 void brew_ref_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
                        int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
 
+// train_head.c
+void brew_ref_label_logits_back(brew_backend *be, const brew_table *table, const float *h,
+                                int64_t c, const int64_t *rows, const int32_t *ids, int64_t n,
+                                const float *dlogits, float *dh, float *dtable);
+void brew_ref_head_lse_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                            int64_t c, const int64_t *skip_splits, const int32_t *skip_ids,
+                            const float *lse, const float *g, float *dh, float *dtable);
+void brew_ref_head_logits(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                          int64_t c, int64_t first, int64_t n, float *z);
+void brew_ref_head_logits_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                               int64_t c, int64_t first, int64_t n, const float *dz, float *dh,
+                               float *dtable);
+
 #endif
