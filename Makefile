@@ -110,6 +110,12 @@ bench-kernels: $(BUILD)/scripts/bench/kernels
 $(BUILD)/scripts/bench/kernels: $(BUILD)/scripts/bench/kernels.o $(BUILD)/libbrew.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# A jobs world, for experiments: build/scripts/world/jobs-world -o DIR -n 1000000.
+world: $(BUILD)/scripts/world/jobs-world
+$(BUILD)/scripts/world/jobs-world: $(BUILD)/scripts/world/jobs-world.o $(BUILD)/scripts/world/world.o \
+    $(BUILD)/libbrew.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 print-config:
 	@echo "CC       $(CC) ($(MACHINE))"
 	@echo "CFLAGS   $(ALL_CFLAGS)"
@@ -154,7 +160,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all tests check check-slow check-san demo deps lint bench bench-kernels print-config install uninstall fuzz \
+.PHONY: all tests check check-slow check-san demo deps lint bench bench-kernels world print-config install uninstall fuzz \
         dist clean
 .SECONDARY:
 -include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d)
