@@ -128,6 +128,25 @@ void brew_host_gather(brew_backend *be, const float *x, int64_t c, const int64_t
     for (int64_t i = 0; i < n; i++) memcpy(out + i * c, x + rows[i] * c, (size_t)c * sizeof *out);
 }
 
+void brew_host_zero(brew_backend *be, void *ptr, size_t bytes) {
+    (void)be;
+    if (bytes) memset(ptr, 0, bytes);
+}
+
+void brew_host_scatter(brew_backend *be, const float *from, int64_t c, const int64_t *rows,
+                       int64_t n, float *x) {
+    (void)be;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < c; j++) x[rows[i] * c + j] += from[i * c + j];
+}
+
+void brew_host_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
+                          const float *dx, float *dtable) {
+    (void)be;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < c; j++) dtable[ids[i] * c + j] += dx[i * c + j];
+}
+
 int brew_host_weight_check(const brew_tensor *const *parts, const brew_tensor *const *biases,
                            size_t n_parts, enum brew_weight_form form, int64_t *n_out,
                            int64_t *width, brew_err *err) {

@@ -34,6 +34,11 @@ void brew_host_embed(brew_backend *be, const brew_table *table, const int32_t *i
                      float *x);
 void brew_host_gather(brew_backend *be, const float *x, int64_t c, const int64_t *rows, int64_t n,
                       float *out);
+void brew_host_zero(brew_backend *be, void *ptr, size_t bytes);
+void brew_host_scatter(brew_backend *be, const float *from, int64_t c, const int64_t *rows,
+                       int64_t n, float *x);
+void brew_host_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
+                          const float *dx, float *dtable);
 
 // Checks what every backend needs of a weight's parts: F32-readable matrices of one width, equal shapes
 // for GATE_UP, biases of the parts' heights. *n_out and *width are set.

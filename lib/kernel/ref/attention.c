@@ -57,19 +57,24 @@ void brew_ref_attention_free(brew_backend *be, brew_attention *at) {
     free(at);
 }
 
-// One head of one row: norm where a gain is given, rotation at `pos`, rounding.
-static void turn(const brew_backend *be, const float *in, int64_t d, const float *gain, double eps,
-                 const brew_rope *rope, int64_t pos, float *out) {
-    double x[BREW_MAX_HEAD_DIM], sum = 0;
-    for (int64_t i = 0; i < d; i++) sum += (double)in[i] * in[i];
-    double scale = 1 / sqrt(sum / (double)d + eps);
+void brew_ref_turn(const float *in, int64_t d, const float *gain, double eps, const brew_rope *rope,
+                   int64_t pos, double *out) {
+    double x[BREW_MAX_HEAD_DIM], scale = gain ? brew_ref_rms_scale(in, d, eps) : 1;
     for (int64_t i = 0; i < d; i++) x[i] = gain ? in[i] * scale * gain[i] : in[i];
     int64_t half = d / 2;
     const float *cosines = rope->cos + pos * half, *sines = rope->sin + pos * half;
     for (int64_t i = 0; i < half; i++) {
-        out[i] = brew_ref_round(be, x[i] * cosines[i] - x[half + i] * sines[i]);
-        out[half + i] = brew_ref_round(be, x[half + i] * cosines[i] + x[i] * sines[i]);
+        out[i] = x[i] * cosines[i] - x[half + i] * sines[i];
+        out[half + i] = x[half + i] * cosines[i] + x[i] * sines[i];
     }
+}
+
+// One head of one row, rounded.
+static void turn(const brew_backend *be, const float *in, int64_t d, const float *gain, double eps,
+                 const brew_rope *rope, int64_t pos, float *out) {
+    double turned[BREW_MAX_HEAD_DIM];
+    brew_ref_turn(in, d, gain, eps, rope, pos, turned);
+    for (int64_t i = 0; i < d; i++) out[i] = brew_ref_round(be, turned[i]);
 }
 
 void brew_ref_heads(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,

@@ -57,7 +57,7 @@ void brew_ref_gather_operand(brew_backend *be, const brew_operand *a, const int6
     brew_host_gather(be, a->data, a->width, rows, n, out->data);
 }
 
-static double rms_scale(const float *x, int64_t c, double eps) {
+double brew_ref_rms_scale(const float *x, int64_t c, double eps) {
     double sum = 0;
     for (int64_t i = 0; i < c; i++) sum += (double)x[i] * x[i];
     return 1 / sqrt(sum / (double)c + eps);
@@ -67,7 +67,7 @@ void brew_ref_norm_rows(brew_backend *be, const float *x, int64_t m, int64_t c, 
                         double eps, float *out) {
     (void)be;
     for (int64_t row = 0; row < m; row++) {
-        double scale = rms_scale(x + row * c, c, eps);
+        double scale = brew_ref_rms_scale(x + row * c, c, eps);
         for (int64_t i = 0; i < c; i++)
             out[row * c + i] = (float)(x[row * c + i] * scale * gain[i]);
     }

@@ -10,8 +10,9 @@
 
 struct brew_weight {
     int64_t n, c;
-    float *w;    // [N, C], the parts one after another
-    float *bias; // [N] or NULL
+    float *w;                          // [N, C], the parts one after another
+    float *bias;                       // [N]
+    const float *master, *master_bias; // of a weight that learns: what w and bias are rounded from
 };
 
 struct brew_kv {
@@ -32,6 +33,12 @@ static inline float brew_ref_round(const brew_backend *be, double value) {
     return be->precision == BREW_PRECISION_BF16 ? brew_f32_from_bf16(brew_bf16_from_f32(rounded))
                                                 : rounded;
 }
+
+// RMS norm's 1 / sqrt(mean(x^2) + eps).
+double brew_ref_rms_scale(const float *x, int64_t c, double eps);
+// One head: norm where a gain is given, then rotation by the angles of one position.
+void brew_ref_turn(const float *in, int64_t d, const float *gain, double eps, const brew_rope *rope,
+                   int64_t pos, double *out);
 
 // product.c
 brew_weight *brew_ref_weight_new(brew_backend *be, const brew_tensor *const *parts,
@@ -73,6 +80,41 @@ void brew_ref_label_logits(brew_backend *be, const brew_table *table, const floa
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
 void brew_ref_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
                        int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
+
+// train.c: weights, products, sums and the optimiser
+int64_t brew_ref_weight_floats(brew_backend *be, int64_t n, int64_t c);
+void brew_ref_weight_pack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                          const float *rows, float *master);
+void brew_ref_weight_unpack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                            const float *master, float *rows);
+brew_weight *brew_ref_weight_learn(brew_backend *be, int64_t n, int64_t c, const float *master,
+                                   const float *bias, brew_err *err);
+void brew_ref_weight_refresh(brew_backend *be, brew_weight *weight);
+void brew_ref_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
+                        float *dx, bool add);
+void brew_ref_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
+                        int64_t c, float *dw, bool add);
+void brew_ref_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
+                          bool add);
+double brew_ref_sum_squares(brew_backend *be, const float *x, int64_t n);
+void brew_ref_adamw(brew_backend *be, const brew_adamw *step, float *w, const float *g, float *m,
+                    float *v, int64_t n);
+
+// train_rows.c: what works row by row
+void brew_ref_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+void brew_ref_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
+void brew_ref_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
+                          float *dgu, float *h);
+void brew_ref_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                        double eps, const float *dy, float *dx, float *dgain);
+void brew_ref_rotate(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                     int64_t m, const int32_t *positions, const float *q_gain, const float *k_gain,
+                     double eps, const brew_rope *rope, float *out);
+void brew_ref_rotate_back(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                          int64_t m, const int32_t *positions, const float *q_gain,
+                          const float *k_gain, double eps, const brew_rope *rope, float *d,
+                          float *dq_gain, float *dk_gain);
+void brew_ref_add(brew_backend *be, float *y, const float *x, int64_t n);
 
 // train_head.c
 void brew_ref_label_logits_back(brew_backend *be, const brew_table *table, const float *h,
