@@ -5,11 +5,11 @@
 
 #include "cli/cli.h"
 #include "io/modeldir.h"
-#include "io/star_stream.h"
 #include "kernel/ops.h"
 #include "model/model.h"
 #include "rank/score.h"
 #include "text/encoder.h"
+#include "text/source.h"
 
 static const char *model_path, *out_path;
 static int64_t block_rows, max_query_tokens, expect;
@@ -50,14 +50,12 @@ static struct {
     brew_out *out;
     brew_scorer *scorer;
     brew_encoder *encoder;
-    brew_lines *lines;
-    brew_star_reader *reader;
+    brew_source *source;
     char arithmetic[64];
 } run;
 
 static void close_all(void) {
-    brew_lines_free(run.lines);
-    brew_star_read_free(run.reader);
+    brew_source_free(run.source);
     brew_scorer_free(run.scorer);
     brew_encoder_free(run.encoder);
     brew_model_free(run.model);
@@ -108,71 +106,24 @@ static int score(const brew_star *star, size_t r) {
     return 0;
 }
 
-static int score_records(void) {
+static int score_input(void) {
+    brew_source_options reading = {.pool = brew_cli_pool(&cli),
+                                   .encoder = run.encoder,
+                                   .vocab = (size_t)run.config.vocab,
+                                   .context = run.config.context,
+                                   .max_query = max_query_tokens,
+                                   .fit = fit ? BREW_FIT_OLDEST : BREW_FIT_REJECT};
+    if (!(run.source = brew_source_open(run.in, &reading, &cli.err))) return -1;
     brew_line line;
     int got;
-    run.lines = brew_lines_new(run.in, brew_cli_pool(&cli), brew_encode_prompt, run.encoder);
-    while ((got = brew_lines_next(run.lines, &line, &cli.err)) > 0) {
-        if (!line.failed) {
-            if (score(line.star, line.request)) return -1;
-            continue;
-        }
-        cli.err = *line.failed;
-        if (brew_encoder_failed(run.encoder) ||
-            brew_cli_reject(&cli, brew_in_name(run.in), line.number, line.line, line.len))
+    while ((got = brew_source_next(run.source, &line, &cli.err)) > 0) {
+        if (line.failed) cli.err = *line.failed;
+        if (line.failed
+                ? brew_cli_reject(&cli, brew_in_name(run.in), line.number, line.line, line.len)
+                : score(line.star, line.request))
             return -1;
     }
-    return got;
-}
-
-// A stream's requests are tokens already: one that does not fit is rejected, by its number.
-static int score_request(const brew_star *star, size_t r, uint64_t number) {
-    int64_t span = brew_star_span(star, r), query = brew_star_query_len(star, r);
-    size_t len;
-    const char *meta = brew_star_meta(star, r, &len);
-    if (span > run.config.context)
-        brew_fail(&cli.err, BREW_DATA,
-                  "query and longest item have %" PRId64 " tokens, beyond the limit of %" PRId64,
-                  span, run.config.context);
-    else if (max_query_tokens && query > max_query_tokens)
-        brew_fail(&cli.err, BREW_DATA,
-                  "the query has %" PRId64 " tokens, beyond the limit of %" PRId64, query,
-                  max_query_tokens);
-    else
-        return score(star, r);
-    return brew_cli_reject(&cli, brew_in_name(run.in), number, meta, len);
-}
-
-static int check_tokenizer(void) {
-    const char *made_by = brew_star_read_tokenizer(run.reader);
-    if (!*made_by) return 0;
-    const brew_tokenizer *tok = brew_encoder_tokenizer(run.encoder, &cli.err);
-    if (!tok) return brew_err_context(&cli.err, "to compare it with the token stream's");
-    const char *ours = brew_tokenizer_digest(tok);
-    if (!strcmp(made_by, ours)) return 0;
-    return brew_fail(&cli.err, BREW_DATA,
-                     "%s: tokenized with %.12s..., the model's tokenizer is %.12s...",
-                     brew_in_name(run.in), made_by, ours);
-}
-
-static int score_stream(void) {
-    if (fit) brew_cli_usage(&cli, "--fit oldest: a token stream's history lines are not known");
-    const brew_star *star;
-    uint64_t number = 0;
-    int got;
-    if (!(run.reader = brew_star_read_start(run.in, &cli.err)) || check_tokenizer()) return -1;
-    while ((got = brew_star_read(run.reader, &star, &cli.err)) > 0) {
-        if (brew_star_check(star, (size_t)run.config.vocab, &cli.err))
-            return brew_err_context(&cli.err, "%s", brew_in_name(run.in));
-        for (size_t r = 0; r < star->n_requests; r++)
-            if (score_request(star, r, ++number)) return -1;
-    }
-    return got;
-}
-
-static int score_input(void) {
-    int stream = brew_star_sniff(run.in, &cli.err);
-    if (stream < 0 || (stream ? score_stream() : score_records())) return -1;
+    if (got) return -1;
     uint64_t read = cli.accepted + cli.rejected;
     if (brew_cli_given(&cli, "expect") && read != (uint64_t)expect)
         return brew_fail(&cli.err, BREW_DATA, "%s: %" PRIu64 " records, %" PRId64 " expected",

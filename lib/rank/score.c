@@ -34,25 +34,6 @@ struct scores {
     size_t positive_cap, p_cap;
 };
 
-// Marks the positive labels of item i in s->positive[n]. A stream may come from anywhere: what the
-// record's parser has checked is checked again.
-static int mark_positive(struct scores *s, size_t i, size_t n, brew_err *err) {
-    BREW_GROW(s->positive, n, s->positive_cap);
-    memset(s->positive, 0, n);
-    const brew_json *list = brew_json_get(s->meta, "positive");
-    if (brew_json_is(brew_json_at(list, 0), BREW_JSON_ARRAY)) list = brew_json_at(list, i);
-    size_t length = brew_json_length(list);
-    s->positive[0] = !length;
-    for (size_t k = 0; k < length; k++) {
-        const brew_json *label = brew_json_at(list, k);
-        int64_t at = brew_json_is(label, BREW_JSON_INT) ? brew_json_int(label) : -1;
-        if (at < 0 || (uint64_t)at >= n)
-            return brew_fail(err, BREW_DATA, "positive names no label of item %zu", i);
-        s->positive[at] = 1;
-    }
-    return 0;
-}
-
 static int parse_meta(struct scores *s, const char *line, size_t len, brew_err *err) {
     int64_t first = s->star->answer_splits[s->r];
     bool shifted = false;
@@ -72,7 +53,10 @@ static int write_scores(struct scores *s, brew_buf *out, brew_err *err) {
         for (size_t k = 0; k < n; k++)
             if (!isfinite(logits[k]))
                 return brew_fail(err, BREW_DATA, "the model's logit of label %zu is not finite", k);
-        if (s->meta && mark_positive(s, i, n, err)) return -1;
+        if (s->meta) {
+            BREW_GROW(s->positive, n, s->positive_cap);
+            if (brew_request_positive(s->meta, i, n, s->positive, err)) return -1;
+        }
         BREW_GROW(s->p, n, s->p_cap);
         brew_score_softmax(logits, n, s->meta ? s->positive : NULL, s->star->offsets[a], s->p);
         brew_buf_adds(out, i ? ",[" : "[");

@@ -63,6 +63,11 @@ int brew_request_parse(brew_request *request, const char *line, size_t len, brew
 void brew_request_release(brew_request *request);
 bool brew_request_has_text(const brew_request *request); // is a tokenizer needed?
 
+// Marks in positive [n] which of item i's n labels count as positive: what the record's `positive` says, by
+// default the first. meta: a meta line, parsed; it may come from anywhere and is checked.
+int brew_request_positive(const brew_json *meta, size_t i, size_t n, uint8_t *positive,
+                          brew_err *err);
+
 // Whether a member's key, which may hold escapes, is this name (ASCII).
 bool brew_request_key_is(const brew_json_slice *slice, const char *name);
 // The members of an object that has been parsed, in an array from malloc.

@@ -29,6 +29,23 @@ brew_json_slice *brew_request_slices(const char *text, size_t len, size_t *n) {
     }
 }
 
+int brew_request_positive(const brew_json *meta, size_t i, size_t n, uint8_t *positive,
+                          brew_err *err) {
+    memset(positive, 0, n);
+    const brew_json *list = brew_json_get(meta, "positive");
+    if (brew_json_is(brew_json_at(list, 0), BREW_JSON_ARRAY)) list = brew_json_at(list, i);
+    size_t length = brew_json_length(list);
+    positive[0] = !length;
+    for (size_t k = 0; k < length; k++) {
+        const brew_json *label = brew_json_at(list, k);
+        int64_t at = brew_json_is(label, BREW_JSON_INT) ? brew_json_int(label) : -1;
+        if (at < 0 || (uint64_t)at >= n)
+            return brew_fail(err, BREW_DATA, "positive names no label of item %zu", i);
+        positive[at] = 1;
+    }
+    return 0;
+}
+
 static void write_id_list(brew_buf *out, const int32_t *ids, size_t n) {
     brew_buf_addc(out, '[');
     for (size_t i = 0; i < n; i++) {
