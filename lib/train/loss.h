@@ -26,6 +26,7 @@ typedef struct brew_logits {
 } brew_logits;
 
 // Each returns the loss and adds scale times its gradient to dz [K] and *d_rest (NULL: not wanted).
+// target: in [0, K). positive [K]: which labels are; NULL: the first, as in brew_score_softmax.
 double brew_loss_labels(const brew_logits *row, int32_t target, const uint8_t *positive,
                         double offset, double scale, float *dz);
 double brew_loss_vocab(const brew_logits *row, int32_t target, double scale, float *dz,
