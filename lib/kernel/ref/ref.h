@@ -116,6 +116,15 @@ void brew_ref_rotate_back(brew_backend *be, const brew_attention_shape *shape, c
                           float *dq_gain, float *dk_gain);
 void brew_ref_add(brew_backend *be, float *y, const float *x, int64_t n);
 
+// train_attention.c
+void brew_ref_attend_keep(brew_backend *be, const brew_attention_shape *shape,
+                          const brew_layout *layout, double scale, int64_t window,
+                          const uint8_t *wanted, const float *qkv, brew_operand *out, float *lse);
+void brew_ref_attend_back(brew_backend *be, const brew_attention_shape *shape,
+                          const brew_layout *layout, double scale, int64_t window,
+                          const uint8_t *wanted, const float *qkv, const float *out,
+                          const float *lse, const float *dout, float *dqkv);
+
 // train_head.c
 void brew_ref_label_logits_back(brew_backend *be, const brew_table *table, const float *h,
                                 int64_t c, const int64_t *rows, const int32_t *ids, int64_t n,
