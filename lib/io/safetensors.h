@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "io/json.h"
 #include "io/out.h"
 #include "tensor/tensor.h"
@@ -42,5 +43,14 @@ typedef struct brew_named_tensor {
 // metadata: an object of strings, or NULL. Tensors go out as stored (interleaved_heads must be 0).
 int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size_t n,
                            const brew_json *metadata, brew_err *err);
+
+// The same where the values are made as they are written: rows(arg, i, first, count, out) gives rows [first,
+// first + count) of tensors[i] (a vector has one row) as F32, which are rounded to its dtype, BREW_F32,
+// BREW_BF16 or BREW_F16. Each tensor's rows are asked for once, in order. sha: NULL, or is given every
+// byte written.
+typedef void brew_rows_fn(void *arg, size_t index, int64_t first, int64_t count, float *rows);
+int brew_safetensors_write_rows(brew_out *out, const brew_named_tensor *tensors, size_t n,
+                                const brew_json *metadata, brew_rows_fn *rows, void *arg,
+                                brew_sha256 *sha, brew_err *err);
 
 #endif

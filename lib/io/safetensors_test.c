@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tap.h"
+#include "io/map.h"
 
 static void add_file(brew_buf *b, const char *header, size_t data) {
     uint64_t len = strlen(header);
@@ -242,7 +243,65 @@ static void test_golden(void) {
     brew_safetensors_free(file);
 }
 
+// ---- values made as they are written ----
+
+enum { MADE_ROWS = 700, MADE_COLS = 600 }; // more than goes in one piece
+
+static void make_rows(void *arg, size_t index, int64_t first, int64_t count, float *rows) {
+    int64_t *calls = arg, cols = index == 1 ? 5 : MADE_COLS;
+    ++*calls;
+    for (int64_t i = 0; i < count * cols; i++)
+        rows[i] = (float)((first * cols + i) % 127) - 60 + (float)index;
+}
+
+static void test_rows(void) {
+    static const char path[] = "safetensors_test.rows";
+    brew_err err = {0};
+    brew_named_tensor tensors[3] = {
+        {"b", {NULL, BREW_BF16, 2, {MADE_ROWS, MADE_COLS}, 0}},
+        {"a", {NULL, BREW_F32, 1, {5}, 0}},
+        {"c", {NULL, BREW_F16, 2, {MADE_ROWS, MADE_COLS}, 0}},
+    };
+    int64_t calls = 0;
+    char sha_hex[65], file_hex[65];
+    brew_sha256 sha;
+    brew_sha256_init(&sha);
+    brew_out *out = brew_out_open(path, BREW_OUT_BINARY, &err);
+    ok(out && !brew_safetensors_write_rows(out, tensors, 3, NULL, make_rows, &calls, &sha, &err) &&
+           !brew_out_commit(out, &err),
+       "values made as they are written");
+    ok(calls == 5, "a piece at a time");
+    brew_sha256_hex(&sha, sha_hex);
+    ok(!brew_sha256_file(path, file_hex, &err), "their file");
+    is_str(file_hex, sha_hex, "has the digest told");
+    brew_map map = {0};
+    ok(!brew_map_open(&map, path, &err), "is opened");
+    brew_safetensors *file = brew_safetensors_parse(map.ptr, map.len, path, &err);
+    float *got = malloc(MADE_ROWS * MADE_COLS * 4), *want = malloc(MADE_ROWS * MADE_COLS * 4);
+    for (size_t i = 0; file && i < 3; i++) {
+        const brew_tensor *t = brew_safetensors_get(file, tensors[i].name);
+        int64_t rows = brew_tensor_n_rows(t), cols = brew_tensor_row_len(t);
+        brew_tensor_rows(t, 0, rows, got);
+        make_rows(&calls, i, 0, rows, want);
+        ok(!memcmp(got, want, (size_t)(rows * cols) * 4), "holds the values of %s",
+           tensors[i].name);
+    }
+    free(got);
+    free(want);
+    brew_safetensors_free(file);
+    brew_map_close(&map);
+    unlink(path);
+    out = brew_out_open("/dev/full", BREW_OUT_BINARY, &err);
+    int rc = brew_safetensors_write_rows(out, tensors, 3, NULL, make_rows, &calls, NULL, &err);
+    if (!rc)
+        rc = brew_out_commit(out, &err);
+    else
+        brew_out_abandon(out);
+    ok(rc && err.code == BREW_IO, "a full disk is an error");
+}
+
 int main(void) {
+    test_rows();
     test_golden();
     test_rules();
     test_header();

@@ -1,9 +1,10 @@
 // Writing a model as a Hugging Face directory: config.json, model.safetensors (in shards with an index
 // where it is large), the tokenizer's files, and whatever else stood beside them.
 //
-// From a directory or tar, files are copied along byte for byte, config.json with the changes asked
-// for. From a GGUF, config.json and the tokenizer's files (tokenizer.json, tokenizer_config.json) are
-// made from its metadata. The directory appears whole or not at all (see brew_outdir, io/out.h).
+// From a directory or tar, files are copied along byte for byte, but for weights in other formats, which
+// would be old ones. From a GGUF, config.json and the tokenizer's files (tokenizer.json,
+// tokenizer_config.json) are made from its metadata. config.json comes last: a directory without it is
+// no model.
 #ifndef BREW_MODEL_EXPORT_H
 #define BREW_MODEL_EXPORT_H
 
@@ -12,11 +13,8 @@
 
 #include "io/json.h"
 #include "io/modeldir.h"
+#include "io/safetensors.h"
 #include "tensor/tensor.h"
-
-// Gives rows [first, first + count) of tensor `index` as F32 [count, cols].
-typedef void brew_export_rows_fn(void *arg, size_t index, int64_t first, int64_t count,
-                                 float *rows);
 
 typedef struct brew_export_tensor {
     const char *name;
@@ -31,8 +29,9 @@ typedef struct brew_export {
     const brew_json *provenance; // written as brew.json, or NULL
     const brew_export_tensor *tensors;
     size_t n_tensors;
-    brew_export_rows_fn *rows;
+    brew_rows_fn *rows; // see io/safetensors.h; index is that in tensors
     void *arg;
+    size_t shard_bytes; // a file holds at most this, or one tensor; 0: 5 GB
 } brew_export;
 
 // The config of a model as Hugging Face writes it, made from a GGUF's metadata or read from the
