@@ -84,6 +84,7 @@ static int check_rows(const brew_events_counts *counts) {
 static brew_task *task;
 static brew_prompter prompter;
 static brew_events *events;
+static brew_asof *asof;
 static brew_batch *batch;
 static brew_out *out;
 
@@ -98,8 +99,12 @@ static int open_all(brew_events_options *how) {
     if (brew_cli_given(&cli, "questions")) prompter.max_questions = (size_t)max_questions;
     for (int s = 0; s < BREW_SPLITS; s++) prompter.wanted[s] = split == BREW_SPLITS || split == s;
     prompter.candidates = candidates != NULL;
+    how->all_first = task->features != NULL;
     events = brew_events_open(task, how, &cli.err);
     if (!events || check_rows(brew_events_counted(events))) return -1;
+    if (task->features &&
+        !(prompter.asof = asof = brew_asof_new(task, events, how->memory_bytes, &cli.err)))
+        return -1;
     out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
     return out ? 0 : -1;
 }
@@ -123,6 +128,7 @@ static int run(void) {
 static void release(void) {
     brew_out_abandon(out);
     brew_batch_free(batch);
+    brew_asof_free(asof);
     brew_events_close(events);
     brew_prompter_close(&prompter);
     brew_task_free(task);

@@ -74,6 +74,23 @@ same "$work/out" "$work/whole" "ratings sorted by time give the same"
 for shard in 1 2 3; do brew-promptify -t "$movies" --shard $shard/3; done >"$work/shards"
 same "$work/shards" "$work/whole" "three shards one after the other are the whole"
 
+# Features and offsets: what brew-eval's baseline member_item says of the same events, in log-odds.
+rates=testdata/movies-rates.task.json
+exits 0 "features" brew-promptify -t "$rates" -o "$work/rates"
+asked() { sed 's/.*"item_ids"/"item_ids"/; s/"offsets":[^]]*],//; s/"answered".*"lines"/"lines"/
+    s/"lines":[^]]*],//' "$1"; }
+is "$(asked "$work/rates" | sha256sum)" "$(asked "$work/whole" | sha256sum)" "change nothing else"
+for options in "-j 3" "--memory 1"; do
+    # shellcheck disable=SC2086  # options are words
+    run brew-promptify -t "$rates" $options
+    same "$work/out" "$work/rates" "$options: the same bytes"
+done
+for shard in 1 2 3; do brew-promptify -t "$rates" --shard $shard/3; done >"$work/shards"
+same "$work/shards" "$work/rates" "three shards one after the other are the whole"
+sed 's/"instruction": "/&{opinion} /' "$rates" >"$work/early.task.json"
+exits 2 "a feature before the history" brew-promptify -t "$work/early.task.json"
+says 'has the feature {opinion}, which changes with the question' "is refused"
+
 # Limits.
 run brew-promptify -t "$movies" --split test --max-history 5 --questions 3
 is "$(sed 's/.*"shown":\([0-9]*\).*/\1/' "$work/out" | sort -un | tail -n 1)" 5 "--max-history"

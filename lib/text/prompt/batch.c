@@ -57,6 +57,9 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
         got = brew_events_next(batch->events, &batch->slots[n].member, err);
         if (got < 0) return -1;
         if (!got) break;
+        if (batch->prompter->asof &&
+            brew_asof_next(batch->prompter->asof, &batch->slots[n].member, err))
+            return -1;
         n_events += batch->slots[n].member.n;
     }
     brew_pool_run(batch->pool, n, write_member, batch);

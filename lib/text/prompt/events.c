@@ -309,6 +309,7 @@ void brew_events_close(brew_events *events) {
 
 void brew_member_release(brew_member *member) {
     free(member->events);
+    free(member->values);
     brew_arena_release(&member->arena);
     *member = (brew_member){0};
 }

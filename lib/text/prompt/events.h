@@ -49,6 +49,8 @@ typedef struct brew_member {
     size_t id_len;
     brew_event *events; // [n]
     size_t n, cap;
+    double *values; // [n][features], filled by brew_asof_next
+    size_t values_cap;
     brew_arena arena;
 } brew_member;
 

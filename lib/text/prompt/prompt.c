@@ -1,5 +1,6 @@
 #include "text/prompt/prompt.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,13 @@ typedef struct subject {
 
 static const char *value_of(void *arg, int field, size_t *len) {
     const subject *s = arg;
+    if (field >= BREW_FIELD_FEATURE) {
+        const char *word =
+            brew_asof_word(s->prompter->asof, s->member, (size_t)(s->event - s->member->events),
+                           (size_t)(field - BREW_FIELD_FEATURE));
+        *len = strlen(word);
+        return word;
+    }
     if (field == BREW_FIELD_MEMBER_ID) {
         *len = s->member->id_len;
         return s->member->id;
@@ -118,6 +126,8 @@ static void write_query(subject *s, brew_prompt_scratch *scratch, const brew_pla
         brew_buf_adds(query, task->actions[s->event->action].label);
         brew_buf_addc(query, '\n');
     }
+    subject_take(s, record->question);
+    brew_template_render(&task->summary, value_of, s, query);
 }
 
 // Seconds: whole where they are, else with up to three decimals.
@@ -208,6 +218,18 @@ static void add_items(const brew_event *asked, const brew_plan_record *record, b
     brew_buf_addc(out, '}');
 }
 
+// Of a model of the training events, in log-odds.
+static void add_log_odds(const brew_asof *asof, const brew_member *member,
+                         const brew_plan_record *record, brew_buf *out) {
+    begin(out, "offsets");
+    for (size_t i = 0; i < record->n_questions; i++) {
+        between(out, i);
+        double offset = brew_asof_offset(asof, member, record->question + i);
+        brew_buf_add_double(out, rint(offset * 1e4) / 1e4);
+    }
+    brew_buf_addc(out, ']');
+}
+
 static void add_offsets(const brew_prompt_scratch *scratch, const brew_member *member,
                         const brew_plan_record *record, brew_buf *out) {
     if (record->fresh < record->end) {
@@ -259,6 +281,8 @@ static void write_record(subject *s, brew_prompt_scratch *scratch, const brew_pl
     add_questions(s, scratch, record, out);
     add_labels(task, out);
     add_items(&s->member->events[record->question], record, out);
+    if (task->features && task->features->offsets)
+        add_log_odds(s->prompter->asof, s->member, record, out);
     add_offsets(scratch, s->member, record, out);
     add_meta(s->prompter, s->member, record, out);
 }

@@ -3,7 +3,7 @@
 //
 // A prompter holds the task and its tables, read-only and shared by threads; each thread brings its own
 // brew_prompt_scratch. The query is instruction, note, profile, heading, then one line per shown event:
-// the line's text, the label of what was done, a newline. An item is the question's text.
+// the line's text, the label of what was done, a newline, then the summary. An item is the question's text.
 #ifndef BREW_TEXT_PROMPT_H
 #define BREW_TEXT_PROMPT_H
 
@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "text/prompt/asof.h"
 #include "text/prompt/entities.h"
 #include "text/prompt/events.h"
 #include "text/prompt/plan.h"
@@ -23,8 +24,9 @@ typedef struct brew_prompter {
     brew_entities members, items;
     size_t max_history, max_questions; // the task's, unless changed before use
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
-    bool candidates;                   // write records of candidates, and nothing else
-    brew_events_counts counts;         // rows of the tables
+    brew_asof *asof; // set by the caller for a task with features; members then come with values
+    bool candidates; // write records of candidates, and nothing else
+    brew_events_counts counts; // rows of the tables
 } brew_prompter;
 
 // Loads the task's tables. Bad rows go to reject (NULL: an error) with arg. The task must outlive it.

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "text/prompt/features.h"
 #include "text/prompt/keys.h"
 #include "text/prompt/task_read.h"
 
@@ -203,12 +204,13 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     task->max_questions = 10;
     bool until_given = false;
     if (brew_keys_known(&keys, keys.root, "",
-                        "task events members items actions positive templates history questions "
-                        "split") ||
+                        "task events members items actions positive features offsets templates "
+                        "history questions split") ||
         read_name(&keys, task) || read_events(&keys, task) ||
         read_table(&keys, "members", &task->members) || read_table(&keys, "items", &task->items) ||
-        read_actions(&keys, task) || brew_task_read_templates(&keys, task) ||
-        read_limits(&keys, task, &until_given) || brew_task_read_split(&keys, task)) {
+        read_actions(&keys, task) || brew_task_read_features(&keys, task) ||
+        brew_task_read_templates(&keys, task) || read_limits(&keys, task, &until_given) ||
+        brew_task_read_split(&keys, task)) {
         brew_task_free(task);
         task = NULL;
     } else if (!until_given) {
@@ -233,14 +235,18 @@ void brew_task_free(brew_task *task) {
         free(action->label);
     }
     brew_template *templates[] = {&task->instruction, &task->note, &task->profile,
-                                  &task->heading,     &task->line, &task->question};
-    for (size_t i = 0; i < 6; i++) brew_template_release(templates[i]);
+                                  &task->heading,     &task->line, &task->summary,
+                                  &task->question};
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)
+        brew_template_release(templates[i]);
     brew_columns *columns[] = {&task->member_columns, &task->item_columns};
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < columns[i]->n; k++) free(columns[i]->names[k]);
         free(columns[i]->names);
     }
     free(task->actions);
+    if (task->features) brew_features_release(task->features);
+    free(task->features);
     free(task->path);
     free(task->name);
     free(task->member_column);

@@ -46,7 +46,14 @@ enum brew_train_questions {
 };
 
 // What a template's part stands for: an id, or column k of a table as FIRST + 2 * k.
-enum { BREW_FIELD_MEMBER_ID, BREW_FIELD_ITEM_ID, BREW_FIELD_MEMBER_COLUMN, BREW_FIELD_ITEM_COLUMN };
+// Feature f is BREW_FIELD_FEATURE + f.
+enum {
+    BREW_FIELD_MEMBER_ID,
+    BREW_FIELD_ITEM_ID,
+    BREW_FIELD_MEMBER_COLUMN,
+    BREW_FIELD_ITEM_COLUMN,
+    BREW_FIELD_FEATURE = 1 << 28
+};
 
 // The columns of a table that templates use.
 typedef struct brew_columns {
@@ -62,7 +69,8 @@ typedef struct brew_task {
     brew_action *actions; // [n_actions], strongest first
     size_t n_actions;
     // A section that is not empty ends in a newline. Line and question are one line without it.
-    brew_template instruction, note, profile, heading, line, question;
+    brew_template instruction, note, profile, heading, line, summary, question;
+    struct brew_features *features; // features.h; NULL: none
     brew_columns member_columns, item_columns;
     int64_t max_history, max_questions;
     enum brew_train_questions train;

@@ -5,7 +5,8 @@
 #include "text/prompt/keys.h"
 #include "text/prompt/task.h"
 
-int brew_task_read_templates(const brew_keys *keys, brew_task *task); // after the tables
+int brew_task_read_features(const brew_keys *keys, brew_task *task);  // after the actions
+int brew_task_read_templates(const brew_keys *keys, brew_task *task); // after tables, features
 int brew_task_read_split(const brew_keys *keys, brew_task *task);     // after the events
 
 static inline bool brew_has_control(const char *text) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/prompt/features.h"
 
 // The position of a column among those wanted, where it is put if it is new.
 static size_t column_of(brew_columns *columns, const char *name) {
@@ -15,12 +16,33 @@ static size_t column_of(brew_columns *columns, const char *name) {
     return columns->n++;
 }
 
-// Says for each placeholder what it stands for: an id, or a column of a table.
+// A feature: of members behind the history, of both in lines and questions. Sections before the history
+// must not change from question to question.
+static int bind_feature(const brew_keys *keys, const brew_task *task, const char *where, bool line,
+                        size_t feature, brew_template_part *part) {
+    bool summary = !strcmp(where, "templates.summary");
+    if (!line && !summary)
+        return brew_keys_fail(keys, where,
+                              "has the feature {%s}, which changes with the question: only line, "
+                              "question and summary may",
+                              part->text);
+    if (summary && task->features->list[feature].of == BREW_OF_ITEM)
+        return brew_keys_fail(keys, where, "has the feature {%s}, which is of an item", part->text);
+    part->field = BREW_FIELD_FEATURE + (int)feature;
+    return 0;
+}
+
+// Says for each placeholder what it stands for: an id, a feature, or a column of a table.
 static int bind(const brew_keys *keys, brew_task *task, const char *where, bool line,
                 brew_template *tmpl) {
     for (size_t i = 0; i < tmpl->n_parts; i++) {
         brew_template_part *part = &tmpl->parts[i];
         if (part->field < 0) continue;
+        size_t feature = task->features ? brew_features_find(task->features, part->text) : SIZE_MAX;
+        if (feature != SIZE_MAX) {
+            if (bind_feature(keys, task, where, line, feature, part)) return -1;
+            continue;
+        }
         bool of_member = !strncmp(part->text, "member.", 7), of_item = line && !of_member;
         if (!strcmp(part->text, "member")) {
             part->field = BREW_FIELD_MEMBER_ID;
@@ -66,11 +88,12 @@ int brew_task_read_templates(const brew_keys *keys, brew_task *task) {
     brew_json *object;
     if (brew_keys_object(keys, keys->root, "", "templates", true, &object) < 0 ||
         brew_keys_known(keys, object, "templates",
-                        "instruction note profile heading line question") ||
+                        "instruction note profile heading line summary question") ||
         read_template(keys, object, "instruction", false, task, &task->instruction) ||
         read_template(keys, object, "note", false, task, &task->note) ||
         read_template(keys, object, "profile", false, task, &task->profile) ||
         read_template(keys, object, "heading", false, task, &task->heading) ||
+        read_template(keys, object, "summary", false, task, &task->summary) ||
         read_template(keys, object, "question", true, task, &task->question) ||
         read_template(keys, object, brew_json_get(object, "line") ? "line" : "question", true, task,
                       &task->line))

@@ -85,6 +85,10 @@ static void refuses(const char *from, const char *to, int line, const char *word
     brew_buf_release(&text);
 }
 
+#define FEATURE(keys, words)                                                                     \
+    refuses("\"history\":", "\"features\": {\"x\": {\"of\": \"item\", " keys "}}, \"history\":", \
+            16, words)
+
 static void test_refused(void) {
     refuses("\"task\"", "\"tusk\"", 2, "\"tusk\" is not a known key");
     refuses("\"task\": \"movies\",", "", 1, "lacks the key \"task\"");
@@ -115,6 +119,31 @@ static void test_refused(void) {
     refuses("\"{title}:\"", "\"{member.x}\"", 15, "but there is no \"members\"");
     refuses("\"question\"", "\"qestion\"", 15, "\"templates.qestion\" is not a known key");
     refuses(", \"question\": \"{title}:\"", "", 15, "\"templates\" lacks the key \"question\"");
+    const char *at = "\"history\":"; // features and offsets, put before it on line 16
+    refuses(at, "\"features\": [], \"history\":", 16, "\"features\" must be an object");
+    refuses(at, "\"features\": {\"x\": 1}, \"history\":", 16, "\"features.x\" must be an object");
+    refuses(at, "\"features\": {\"x\": {}}, \"history\":", 16,
+            "\"features.x\" lacks the key \"of\"");
+    refuses(at, "\"features\": {\"\": {\"of\": \"item\"}}, \"history\":", 16,
+            "a name that is empty");
+    FEATURE("\"actions\": [\"x\"]", "\"features.x.actions[0]\" must be the name");
+    FEATURE("\"actions\": []", "\"features.x.actions\" must not be empty");
+    FEATURE("\"percentiles\": [50]", "\"features.x\" needs 2 words for 1 percentiles, not 0");
+    FEATURE("\"percentiles\": []", "holds 0 numbers, not from 1");
+    FEATURE("\"percentiles\": [50, 50]", "\"features.x.percentiles[1]\" must lie between");
+    FEATURE("\"percentiles\": [100]", "\"features.x.percentiles[0]\" must lie between");
+    FEATURE("\"percentiles\": [true]", "\"features.x.percentiles[0]\" must be a number, not true");
+    FEATURE("\"words\": [\"a\"]", "\"features.x.words\" needs 5 words for 4 percentiles, not 1");
+    FEATURE("\"words\": [1, 2, 3, 4, 5]", "\"features.x.words[0]\" must be a string");
+    FEATURE("\"words\": [\"a\\n\", \"\", \"\", \"\", \"\"]", "must not hold a control character");
+    FEATURE("\"none\": 1", "\"features.x.none\" must be a string");
+    FEATURE("\"window_days\": 1e-12", "\"features.x.window_days\" is less than a millisecond");
+    FEATURE("\"lag_days\": -1", "\"features.x.lag_days\" is -1, not from 0");
+    FEATURE("\"as_of\": \"split\", \"lag_days\": 1", "takes no window and no lag");
+    FEATURE("\"edges\": 1", "\"features.x.edges\" is not a known key");
+    refuses(at, "\"offsets\": {}, \"history\":", 16, "\"offsets\" lacks the key \"of\"");
+    refuses(at, "\"offsets\": {\"of\": \"all\"}, \"history\":", 16,
+            "must be one of: item member member_item");
     refuses("\"max\": 50", "\"max\": -1", 16, "\"history.max\" is -1, not from 0");
     refuses("\"max\": 50", "\"max\": 1.5", 16, "\"history.max\" must be a whole number");
     refuses("\"max\": 5}", "\"max\": 0}", 17, "\"questions.max\" is 0, not from 1");
