@@ -343,16 +343,18 @@ static int parse_answered(struct parse *p) {
         size_t i = rq->n_answered, n_sets = rq->n_sets;
         const brew_json *value = brew_json_at(list, i);
         size_t n = brew_json_length(value);
-        if (n != 2 && n != 3)
+        if (n < 2 || n > 4)
             return brew_fail(p->err, BREW_DATA,
-                             "answered[%zu] is not [offset, label] or [offset, label, set]", i);
+                             "answered[%zu] is not [offset, label], nor with a set or with a set "
+                             "and log-odds",
+                             i);
         brew_answered *a = rq->answered + i;
         if (take_offset(p, brew_json_at(value, 0), "answered", i, i ? a[-1].offset : -1,
                         &a->offset))
             return -1;
         int64_t number[2] = {0, 0}; // label, set
         char place[PLACE];
-        for (size_t j = 1; j < n; j++) {
+        for (size_t j = 1; j < n && j < 3; j++) {
             const brew_json *element = brew_json_at(value, j);
             if (!brew_json_is(element, BREW_JSON_INT))
                 return wrong(p, nested_key(place, "answered", i), j, element, "an integer");
@@ -367,6 +369,14 @@ static int parse_answered(struct parse *p) {
                              (long long)number[0], labels);
         a->label = (int32_t)number[0];
         a->set = (int32_t)number[1];
+        a->log_odds = 0;
+        if (n < 4) continue;
+        const brew_json *odds = brew_json_at(value, 3);
+        if (!brew_json_is(odds, BREW_JSON_INT) && !brew_json_is(odds, BREW_JSON_REAL))
+            return wrong(p, nested_key(place, "answered", i), 3, odds, "a number");
+        if (!(fabs(brew_json_real(odds)) <= 3e38))
+            return brew_fail(p->err, BREW_DATA, "answered[%zu][3] is not a finite number", i);
+        a->log_odds = (float)brew_json_real(odds);
     }
     return 0;
 }

@@ -39,6 +39,7 @@ typedef struct brew_label_set {
 typedef struct brew_answered {
     int64_t offset; // byte in the query's UTF-8 text, or index if the query is ids
     int32_t label, set;
+    float log_odds; // added to those of the positive labels, as offsets are to an item's
 } brew_answered;
 
 typedef struct brew_request {

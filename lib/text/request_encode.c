@@ -254,7 +254,9 @@ static void add_history(struct encode *e, brew_star *star, const int32_t *sets, 
                       (e->rq->query.ids || e->query->offsets[t] == at);
         counts->history_answers += stands;
         counts->answers_dropped += !stands;
-        if (stands) brew_star_add_answer(star, base + (int64_t)t - 1, sets[a->set], a->label, 1, 0);
+        if (stands)
+            brew_star_add_answer(star, base + (int64_t)t - 1, sets[a->set], a->label, 1,
+                                 a->log_odds);
     }
 }
 

@@ -93,7 +93,11 @@ static void write_answered(const brew_request *rq, const brew_star *star, brew_b
         brew_buf_addf(out, "[%lld,%d", (long long)star->answers[a] + 1, (int)star->targets[a]);
         size_t set = 0;
         while (rq->n_sets > 1 && star->answer_set[set] != star->answer_set[a]) set++;
-        if (set) brew_buf_addf(out, ",%zu", set);
+        if (set || star->offsets[a] != 0) brew_buf_addf(out, ",%zu", set);
+        if (star->offsets[a] != 0) {
+            brew_buf_addc(out, ',');
+            brew_buf_add_float(out, star->offsets[a]);
+        }
         brew_buf_addc(out, ']');
     }
     brew_buf_addc(out, ']');

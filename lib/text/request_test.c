@@ -166,6 +166,9 @@ static void test_refuses_fields(void) {
     refuse(START ",\"answered\":[5]}", "answered[0] is not [offset, label]");
     refuse(START ",\"answered\":[[5]]}", "answered[0] is not [offset, label]");
     refuse(START ",\"answered\":[[5,2]]}", "answered[0] names label 2 of 2");
+    refuse(START ",\"answered\":[[5,0,0,1,1]]}", "answered[0] is not [offset, label]");
+    refuse(START ",\"answered\":[[5,0,0,\"x\"]]}", "answered[0][3] is a string, not a number");
+    refuse(START ",\"answered\":[[5,0,0,1e39]]}", "answered[0][3] is not a finite number");
     refuse(START ",\"answered\":[[5,0,1]]}", "answered[0] names label set 1 of 1");
     refuse(START ",\"answered\":[[5,0],[5,0]]}", "answered[1] points at 5, which is not behind 5");
     refuse(START ",\"answered\":[[5,\"CANARY\"]]}", "answered[0][1] is a string, not an integer");
@@ -319,12 +322,12 @@ static void test_write(void) {
     write_ids(
         &out,
         "{\"a\":[1, 2],\"query\":\"x\\nH: Yes\\nb\",\"items\":[\"i\"],\"label_tokens\":[\" Yes\"],"
-        "\"answered\":[[4,0],[5,0]],\"lines\":[2,3]}");
+        "\"answered\":[[4,0],[5,0,0,-0.5]],\"lines\":[2,3]}");
     brew_buf want = {0};
     brew_buf_addf(
         &want,
         "{\"a\":[1, 2],\"query\":\"x\\nH: Yes\\nb\",\"items\":[\"i\"],\"label_tokens\":[\" Yes\"],"
-        "\"answered\":[[5,0]],\"lines\":[3,4],\"query_ids\":[1,%d,%d,%d,%d,%d,%d,%d],"
+        "\"answered\":[[5,0,0,-0.5]],\"lines\":[3,4],\"query_ids\":[1,%d,%d,%d,%d,%d,%d,%d],"
         "\"items_ids\":[[%d]],\"label_ids\":[%d]}",
         word("x"), word("\n"), word("H"), word(":"), word(" Yes"), word("\n"), word("b"), word("i"),
         word(" Yes"));

@@ -219,18 +219,16 @@ static void add_items(const brew_event *asked, const brew_plan_record *record, b
 }
 
 // Of a model of the training events, in log-odds.
-static void add_log_odds(const brew_asof *asof, const brew_member *member,
-                         const brew_plan_record *record, brew_buf *out) {
-    begin(out, "offsets");
-    for (size_t i = 0; i < record->n_questions; i++) {
-        between(out, i);
-        double offset = brew_asof_offset(asof, member, record->question + i);
-        brew_buf_add_double(out, rint(offset * 1e4) / 1e4);
-    }
-    brew_buf_addc(out, ']');
+static void add_log_odds(const brew_asof *asof, const brew_member *member, size_t event,
+                         brew_buf *out) {
+    brew_buf_add_double(out, rint(brew_asof_offset(asof, member, event) * 1e4) / 1e4);
 }
 
-static void add_offsets(const brew_prompt_scratch *scratch, const brew_member *member,
+static bool has_log_odds(const subject *s) {
+    return s->prompter->task->features && s->prompter->task->features->offsets;
+}
+
+static void add_offsets(const subject *s, const brew_prompt_scratch *scratch,
                         const brew_plan_record *record, brew_buf *out) {
     if (record->fresh < record->end) {
         begin(out, "answered");
@@ -239,7 +237,11 @@ static void add_offsets(const brew_prompt_scratch *scratch, const brew_member *m
             brew_buf_addc(out, '[');
             brew_buf_add_i64(out, scratch->offsets[i - record->begin]);
             brew_buf_addc(out, ',');
-            brew_buf_add_i64(out, member->events[i].action);
+            brew_buf_add_i64(out, s->member->events[i].action);
+            if (has_log_odds(s)) {
+                brew_buf_adds(out, ",0,");
+                add_log_odds(s->prompter->asof, s->member, i, out);
+            }
             brew_buf_addc(out, ']');
         }
         brew_buf_addc(out, ']');
@@ -281,9 +283,15 @@ static void write_record(subject *s, brew_prompt_scratch *scratch, const brew_pl
     add_questions(s, scratch, record, out);
     add_labels(task, out);
     add_items(&s->member->events[record->question], record, out);
-    if (task->features && task->features->offsets)
-        add_log_odds(s->prompter->asof, s->member, record, out);
-    add_offsets(scratch, s->member, record, out);
+    if (has_log_odds(s)) {
+        begin(out, "offsets");
+        for (size_t i = 0; i < record->n_questions; i++) {
+            between(out, i);
+            add_log_odds(s->prompter->asof, s->member, record->question + i, out);
+        }
+        brew_buf_addc(out, ']');
+    }
+    add_offsets(s, scratch, record, out);
     add_meta(s->prompter, s->member, record, out);
 }
 
