@@ -159,7 +159,8 @@ int brew_host_weight_check(const brew_tensor *const *parts, const brew_tensor *c
     for (size_t i = 0; i < n_parts; i++) {
         const brew_tensor *part = parts[i];
         size_t bytes;
-        if (part->n_dims != 2 || part->dtype >= BREW_I8 || !brew_tensor_bytes(part, &bytes))
+        if (part->n_dims != 2 || part->dtype > BREW_I8 ||
+            (part->dtype == BREW_I8 && !part->row_scales) || !brew_tensor_bytes(part, &bytes))
             return brew_fail(err, BREW_DATA,
                              "a weight must be a matrix of real numbers, not %s with %d dimensions",
                              brew_dtype_name(part->dtype), part->n_dims);
@@ -177,6 +178,21 @@ int brew_host_weight_check(const brew_tensor *const *parts, const brew_tensor *c
                 (long long)(brew_tensor_row_len(biases[i]) * brew_tensor_n_rows(biases[i])),
                 (long long)part->shape[0]);
         *n_out += part->shape[0];
+    }
+    return 0;
+}
+
+int brew_host_weight_scheme(const brew_tensor *const *parts, size_t n_parts,
+                            enum brew_dtype *scheme, brew_err *err) {
+    for (size_t i = 0; i < n_parts; i++) {
+        enum brew_dtype own = parts[i]->row_scales ? parts[i]->dtype : BREW_F32;
+        if (i && own != *scheme)
+            return brew_fail(err, BREW_DATA, "parts of one weight are quantised differently");
+        *scheme = own;
+        for (int64_t n = 0; own != BREW_F32 && n < parts[i]->shape[0]; n++)
+            if (!(parts[i]->row_scales[n] > 0 && isfinite(parts[i]->row_scales[n])))
+                return brew_fail(err, BREW_DATA, "scale %lld of a quantised weight is not positive",
+                                 (long long)n);
     }
     return 0;
 }

@@ -48,6 +48,11 @@ int brew_host_weight_check(const brew_tensor *const *parts, const brew_tensor *c
 
 // Head widths are even and at most BREW_MAX_HEAD_DIM; heads are a multiple of kv_heads.
 enum { BREW_MAX_HEAD_DIM = 512 };
+// The one type of quantised parts, or BREW_F32 if none is quantised; parts of several kinds, and a scale
+// that is not a positive number, are errors.
+int brew_host_weight_scheme(const brew_tensor *const *parts, size_t n_parts,
+                            enum brew_dtype *scheme, brew_err *err);
+
 int brew_host_shape_check(const brew_attention_shape *shape, brew_err *err);
 
 // A buffer of a * b * c floats, freed by brew_host_free; a count that overflows is an error.

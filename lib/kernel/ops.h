@@ -46,6 +46,7 @@ typedef struct brew_attention brew_attention; // queries, keys and values of one
 typedef struct brew_operand {
     void *data;
     int64_t rows_cap, width; // allocated rows; the inner dimension
+    float *scales;           // [rows_cap] of rows that were quantised
 } brew_operand;
 
 // How the parts of a weight are put together.
@@ -69,7 +70,7 @@ typedef struct brew_attention_shape {
 } brew_attention_shape;
 
 typedef struct brew_ops {
-    const char *name; // of the backend: "ref", "cpu"
+    const char *name;                   // of the backend: "ref", "cpu"
     const struct brew_train_ops *train; // kernel/train_ops.h; NULL if this backend cannot train
 
     // Memory.
@@ -79,6 +80,7 @@ typedef struct brew_ops {
     void (*download)(brew_backend *be, void *to, const void *from, size_t bytes);
 
     // Weights: parts[i] is [N_i, C] row-major; bias NULL or parts[i]'s [N_i] vectors, as stored.
+    // Quantised parts (row_scales) are kept as stored: one byte a value.
     brew_weight *(*weight_new)(brew_backend *be, const brew_tensor *const *parts,
                                const brew_tensor *const *biases, size_t n_parts,
                                enum brew_weight_form form, brew_err *err);
@@ -104,6 +106,13 @@ typedef struct brew_ops {
     // The same into F32 rows (final norm of the answer rows).
     void (*norm_rows)(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                       double eps, float *out);
+    // Before a product with a quantised weight (parts F8_E4M3 or I8 with row_scales; all of one kind):
+    // rounds each row of `a`, as its producer wrote it, to the weight's type, divided by the row's own
+    // scale (brew_row_scale), which the product multiplies in again with that of the weight's row:
+    //     E4M3  q = e4m3(min(max(x / scale, -448), 448))        sums of products as in BF16 or F32
+    //     I8    q = min(max(round(x / scale), -128), 127)       sums exact in 32 bits
+    // Nothing happens if the weight is not quantised. Once for each time `a` is written.
+    void (*quantise)(brew_backend *be, brew_operand *a, int64_t m, const brew_weight *w);
     // y = a W^T + bias, or with `add` y = y + (a W^T + bias): the chain is summed from +0 first, the
     // residual is added last. a [M, C], y [M, N] F32 row-major.
     void (*matmul)(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,

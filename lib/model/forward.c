@@ -137,7 +137,9 @@ static void run_mlp(pass *p, const brew_layer *layer, float *x, int64_t m) {
     const brew_config *c = &p->model->config;
     brew_workspace *ws = &p->model->workspace;
     p->ops->norm(p->be, x, m, c->width, layer->mlp_gain, c->norm_eps, &ws->normed);
+    p->ops->quantise(p->be, &ws->normed, m, layer->gate_up);
     p->ops->matmul_swiglu(p->be, &ws->normed, m, layer->gate_up, &ws->mlp);
+    p->ops->quantise(p->be, &ws->mlp, m, layer->down);
     p->ops->matmul(p->be, &ws->mlp, m, layer->down, x, true);
 }
 
@@ -154,6 +156,7 @@ static void run_layers(pass *p, int64_t n_read) {
         bool last = l == c->layers - 1;
         int64_t window = c->layer_windowed[l] ? c->window : 0;
         ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
+        ops->quantise(p->be, &ws->normed, b->n_rows, layer->qkv);
         ops->matmul(p->be, &ws->normed, b->n_rows, layer->qkv, ws->qkv, false);
         ops->heads(p->be, ws->attention, b->spans, b->n_spans, l, ws->qkv, layer->q_gain,
                    layer->k_gain, c->norm_eps, p->model->rope);
@@ -161,11 +164,13 @@ static void run_layers(pass *p, int64_t n_read) {
         ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
                     last ? ws->wanted : NULL, &ws->attended);
         if (!last) {
+            ops->quantise(p->be, &ws->attended, b->n_rows, layer->out);
             ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
             run_mlp(p, layer, ws->x, b->n_rows);
         } else {
             ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
             ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
+            ops->quantise(p->be, &ws->read, n_read, layer->out);
             ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
             run_mlp(p, layer, ws->picked, n_read);
         }

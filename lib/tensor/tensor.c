@@ -97,9 +97,28 @@ static float load_f16(const uint8_t *p) {
 }
 
 // Bias 7, no infinities, one NaN per sign: shifted into an f16's fields the value is 2^8 too small.
-static float f32_from_f8(uint8_t value) {
+float brew_f32_from_f8(uint8_t value) {
     if ((value & 0x7f) == 0x7f) return brew_f32_from_bf16(value & 0x80 ? 0xffc0 : 0x7fc0);
     return brew_f32_from_f16((uint16_t)((value & 0x80) << 8 | (value & 0x7f) << 7)) * 256;
+}
+
+uint8_t brew_f8_from_f32(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    uint8_t sign = (uint8_t)(bits >> 24 & 0x80);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return sign | 0x7f;
+    if (magnitude >= 0x43e00000) return sign | 0x7e; // 448
+    if (magnitude >= 0x3c800000) {                   // normal in E4M3: from 2^-6
+        magnitude += 0x7ffff + (magnitude >> 20 & 1);
+        return (uint8_t)(sign | ((magnitude >> 20) - (120 << 3)));
+    }
+    // Denormal: a sum with 2^14 has units of 2^-9 in its last bits, and is rounded to nearest even.
+    float shifted;
+    memcpy(&shifted, &magnitude, 4);
+    shifted += 0x1p14f;
+    memcpy(&magnitude, &shifted, 4);
+    return (uint8_t)(sign | (magnitude & 0xff));
 }
 
 // One row of n values, n a multiple of the block, as ggml defines each block. Nibbles: the low ones
@@ -119,7 +138,11 @@ static void read_f16(const uint8_t *in, int64_t n, float *out) {
 }
 
 static void read_f8(const uint8_t *in, int64_t n, float *out) {
-    for (int64_t i = 0; i < n; i++) out[i] = f32_from_f8(in[i]);
+    for (int64_t i = 0; i < n; i++) out[i] = brew_f32_from_f8(in[i]);
+}
+
+static void read_i8(const uint8_t *in, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = (float)(int8_t)in[i];
 }
 
 // d f16, 32 signed bytes: d q
@@ -196,6 +219,7 @@ static row_reader *const readers[BREW_DTYPES] = {
     [BREW_F32] = read_f32,    [BREW_BF16] = read_bf16, [BREW_F16] = read_f16,
     [BREW_F8_E4M3] = read_f8, [BREW_Q8_0] = read_q8_0, [BREW_Q4_0] = read_q4_0,
     [BREW_Q4_1] = read_q4_1,  [BREW_Q4_K] = read_q4_k, [BREW_Q6_K] = read_q6_k,
+    [BREW_I8] = read_i8,
 };
 
 // Where row `row` of halves stands in a head of interleaved pairs: (half s, i) lies at 2i + s.
@@ -208,7 +232,8 @@ void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *
     row_reader *read = readers[tensor->dtype];
     int64_t len = brew_tensor_row_len(tensor), rows = brew_tensor_n_rows(tensor);
     int64_t heads = tensor->interleaved_heads;
-    if (!read) brew_bug("rows of %s are not read as F32", brew_dtype_name(tensor->dtype));
+    if (!read || (tensor->dtype == BREW_I8 && !tensor->row_scales))
+        brew_bug("rows of %s are not read as F32", brew_dtype_name(tensor->dtype));
     if (row < 0 || n < 0 || row > rows - n) brew_bug("rows outside a tensor");
     if (heads && tensor->n_dims == 1) { // a bias: its values are permuted as a matrix's rows are
         n *= len;
@@ -220,6 +245,9 @@ void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *
     size_t row_bytes =
         (size_t)len / brew_dtype_block(tensor->dtype) * brew_dtype_block_bytes(tensor->dtype);
     const uint8_t *data = tensor->data;
-    for (int64_t i = row; i < row + n; i++, out += len)
+    for (int64_t i = row; i < row + n; i++, out += len) {
         read(data + (size_t)(heads ? stored_row(i, rows / heads) : i) * row_bytes, len, out);
+        if (!tensor->row_scales) continue;
+        for (int64_t j = 0; j < len; j++) out[j] *= tensor->row_scales[i];
+    }
 }

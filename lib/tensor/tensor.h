@@ -41,6 +41,9 @@ typedef struct brew_tensor {
     // GGUF stores the rows of `llama` q and k with each head's two rotary halves interleaved. Where
     // this is the number of heads (else 0), brew_tensor_rows undoes that: callers see halves.
     int64_t interleaved_heads;
+    // Of quantised weights (F8_E4M3, I8): each row's values are the stored ones times its scale [rows];
+    // otherwise NULL.
+    const float *row_scales;
 } brew_tensor;
 
 int64_t brew_tensor_row_len(const brew_tensor *tensor); // last dimension; 1 for a scalar
@@ -48,7 +51,7 @@ int64_t brew_tensor_n_rows(const brew_tensor *tensor);  // product of the others
 bool brew_tensor_bytes(const brew_tensor *tensor,
                        size_t *bytes); // false on overflow or a split block
 // Rows [row, row+n) as F32, exactly (every type's values are representable) -> out[n, row_len].
-// Integers are not read this way.
+// I8 has row_scales; other integers are not read this way.
 void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *out);
 
 // bf16: round to nearest even; NaN stays NaN (quiet); denormals, given or resulting, become zero with
@@ -66,6 +69,19 @@ static inline float brew_f32_from_bf16(uint16_t value) {
     float out;
     memcpy(&out, &bits, 4);
     return out;
+}
+// E4M3 (1 sign, 4 exponent, 3 mantissa bits, bias 7; no infinities, NaN 0x7f and 0xff): round to nearest
+// even, beyond 448 saturated, NaN to NaN.
+uint8_t brew_f8_from_f32(float value);
+float brew_f32_from_f8(uint8_t value);
+
+// The scale by which a row is divided before it is rounded to E4M3 or to integers of eight bits: the
+// largest magnitude over half the range, 2^-23 where that is 0 (as compressed-tensors has it).
+#define BREW_F8_LIMIT 448.0f
+#define BREW_I8_LIMIT 127.5f
+static inline float brew_row_scale(float magnitude, float limit) {
+    float scale = magnitude / limit;
+    return scale == 0 ? 0x1p-23f : scale;
 }
 float brew_f32_from_f16(uint16_t value);
 uint16_t brew_f16_from_f32(float value); // round to nearest even, overflow to infinity

@@ -36,6 +36,7 @@ static const brew_ops ops = {
     .embed = brew_host_embed,
     .norm = brew_cpu_norm,
     .norm_rows = brew_cpu_norm_rows,
+    .quantise = brew_cpu_quantise,
     .matmul = brew_cpu_matmul,
     .matmul_swiglu = brew_cpu_matmul_swiglu,
     .kv_new = brew_cpu_kv_new,

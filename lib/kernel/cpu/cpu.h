@@ -60,6 +60,16 @@ struct brew_cpu_kernels {
     void (*fold)(const float *c, int rows, int columns, float *max, float *sum);
     // n bf16 values as F32; n a multiple of 32.
     void (*widen)(const uint16_t *from, int64_t n, float *to);
+    // c[rows, 32] *= row_scales[row] * scales[column], the two multiplied first.
+    void (*scale)(float *c, int rows, const float *row_scales, const float *scales);
+    // n E4M3 values as elements; n a multiple of 32.
+    void (*decode)(const uint8_t *from, int64_t n, void *to);
+    // An operand's tile of so many steps, divided by each row's scale and rounded: to E4M3, kept as
+    // elements; or to [C/4][12][4] bytes of I8 + 128. scales [rows].
+    void (*round_f8)(void *tile, int64_t steps, int rows, float *scales);
+    void (*round_i8)(void *tile, int64_t steps, int rows, float *scales);
+    // c[rows, 32] = a * b over `steps` steps of four, a of u8, b [steps][32][4] of I8.
+    void (*tile_i8)(int64_t steps, const void *a, const void *b, int rows, int32_t *c);
 };
 
 // Each level: F32, and precision bf16.
@@ -122,6 +132,7 @@ brew_weight *brew_cpu_weight_new(brew_backend *be, const brew_tensor *const *par
                                  const brew_tensor *const *biases, size_t n_parts,
                                  enum brew_weight_form form, brew_err *err);
 void brew_cpu_weight_free(brew_backend *be, brew_weight *weight);
+void brew_cpu_quantise(brew_backend *be, brew_operand *a, int64_t m, const brew_weight *w);
 void brew_cpu_matmul(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
                      float *y, bool add);
 void brew_cpu_matmul_swiglu(brew_backend *be, const brew_operand *a, int64_t m,

@@ -193,6 +193,71 @@ LANES_INLINE lanes lanes_widen(const uint16_t *from) {
     return v;
 }
 
+// 16 E4M3 values: their fields as those of F32 are a power of two too small, denormals included.
+LANES_INLINE lanes lanes_decode_f8(const uint8_t *from) {
+    lanes v;
+    EACH_VEC {
+        uint8_t bytes __attribute__((vector_size(VEC)));
+        memcpy(&bytes, from + i * VEC, sizeof bytes);
+        uvec bits = __builtin_convertvector(bytes, uvec);
+        vec size = (vec)((bits & 0x7f) << 20) * 0x1p120f;
+        v.p[i] = (vec)((uvec)size | (bits & 0x80) << 24);
+    }
+    return v;
+}
+
+// c[rows, 32] = a b: rows of four u8 a step, b [steps][32][4] of I8; exact in any order.
+static inline __attribute__((unused)) void lanes_tile_i8(int64_t steps, const void *left,
+                                                         const void *right, int rows, int32_t *c) {
+    const uint8_t *a = left;
+    for (int row = 0; row < rows; row++, a += 4, c += 32) {
+        const int8_t *b = right;
+        int32_t sum[32] = {0};
+        for (int64_t step = 0; step < steps; step++, b += 128)
+            for (int column = 0; column < 32; column++)
+                for (int k = 0; k < 4; k++) sum[column] += a[step * 48 + k] * b[4 * column + k];
+        memcpy(c, sum, sizeof sum);
+    }
+}
+
+LANES_INLINE lanes lanes_abs(lanes v) {
+    EACH_VEC v.p[i] = (vec)((ivec)v.p[i] & 0x7fffffff);
+    return v;
+}
+
+// v as 16 pairs of bf16: the values in the lower halves, or in the upper ones; and back.
+LANES_INLINE lanes lanes_lower(lanes v) {
+    EACH_VEC v.p[i] = (vec)((ivec)v.p[i] << 16);
+    return v;
+}
+LANES_INLINE lanes lanes_upper(lanes v) {
+    EACH_VEC v.p[i] = (vec)((ivec)v.p[i] & ~0xffff);
+    return v;
+}
+LANES_INLINE lanes lanes_pair(lanes lower, lanes upper) { // both of them values of bf16
+    EACH_VEC lower.p[i] = (vec)(((ivec)lower.p[i] >> 16 & 0xffff) | ((ivec)upper.p[i] & ~0xffff));
+    return lower;
+}
+
+// v of at most 448 rounded to E4M3, kept as F32: normal values have 20 bits too many, below 2^-6 the
+// last bit is worth 2^-9, as is that of a sum with 2^14.
+LANES_INLINE lanes lanes_round_f8(lanes v) {
+    EACH_VEC {
+        ivec bits = (ivec)v.p[i], sign = bits & ~0x7fffffff, size = bits & 0x7fffffff;
+        ivec fine = (ivec)(((vec)size + 0x1p14f) - 0x1p14f);
+        ivec coarse = (size + 0x7ffff + (size >> 20 & 1)) & ~0xfffff;
+        ivec small = size < 0x3c800000;
+        v.p[i] = (vec)(((small & fine) | (~small & coarse)) | sign);
+    }
+    return v;
+}
+
+// v of at most 2^22, rounded to an integer.
+LANES_INLINE lanes lanes_round(lanes v) {
+    EACH_VEC v.p[i] = (v.p[i] + 0x1.8p23f) - 0x1.8p23f;
+    return v;
+}
+
 // Every lane rounded to bf16, kept as F32; see brew_bf16_from_f32.
 LANES_INLINE lanes lanes_round_bf16(lanes v) {
     EACH_VEC {

@@ -4,6 +4,8 @@
 //     COARSE        1 for precision bf16
 //     STORE_BF16    1 if elements are bf16 (s = 2), else they are F32 (s = 1)
 //     TILE          void (steps, a, b, rows, c, ldc): see struct brew_cpu_kernels
+//     DECODE_F8     void (from, to) of 32 E4M3 values as elements; may be left out
+//     TILE_I8       void (steps, a, b, rows, c): likewise
 //     TILE_SCALED   void (steps, p, b, rows, alpha, c, ldc): c = c * alpha[row] + p b, where p holds
 //                   64 elements a row, row by row
 //
@@ -209,6 +211,14 @@ static void LEVEL(finish)(const float *o, const float *sum, int64_t d, float *ou
     for (int64_t i = 0; i < d; i++) out[i] = o[i] / total + 0.0f; // -0 becomes +0
 }
 
+static void LEVEL(scale)(float *c, int rows, const float *row_scales, const float *scales) {
+    for (int row = 0; row < rows; row++, c += PANEL)
+        for (int j = 0; j < PANEL; j += LANES) {
+            lanes both = lanes_mul(lanes_all(row_scales[row]), lanes_load(scales + j));
+            lanes_store(c + j, lanes_mul(lanes_load(c + j), both));
+        }
+}
+
 static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float *sum) {
     for (int row = 0; row < rows; row++, c += PANEL, sum += LANES) {
         lanes a = lanes_mask(lanes_load(c), 0, columns);
@@ -228,6 +238,79 @@ static void LEVEL(widen)(const uint16_t *from, int64_t n, float *to) {
     for (int64_t i = 0; i < n; i += LANES) lanes_store(to + i, lanes_widen(from + i));
 }
 
+static void LEVEL(decode)(const uint8_t *from, int64_t n, void *out) {
+    LEVEL(element) *to = out;
+#ifdef DECODE_F8
+    for (int64_t i = 0; i < n; i += 32) DECODE_F8(from + i, to + i);
+#else
+    for (int64_t i = 0; i < n; i += LANES) LEVEL(store_elements)(to + i, lanes_decode_f8(from + i));
+#endif
+}
+
+// The two or one times twelve values of a step, a lane for each row.
+LANES_INLINE lanes LEVEL(step_values)(const char *step, int which) {
+    lanes v = lanes_load_some((const float *)(const void *)step, TILE_ROWS);
+    return ELEMENTS == 1 ? v : which ? lanes_upper(v) : lanes_lower(v);
+}
+
+static lanes LEVEL(tile_scales)(const char *tile, int64_t steps, float limit, int rows,
+                                float *scales) {
+    lanes most = lanes_all(0), poison = lanes_all(0); // NaN where a value is not finite
+    for (int64_t step = 0; step < steps; step++)
+        for (int which = 0; which < ELEMENTS; which++) {
+            lanes v = lanes_abs(LEVEL(step_values)(tile + step * 4 * TILE_ROWS, which));
+            most = lanes_max(most, v);
+            poison = lanes_fma(v, lanes_all(0), poison);
+        }
+    float all[LANES], bad[LANES];
+    lanes_store(all, most);
+    lanes_store(bad, poison);
+    for (int lane = 0; lane < LANES; lane++)
+        all[lane] = lane < rows ? brew_row_scale(all[lane], limit) + bad[lane] : 1;
+    memcpy(scales, all, (size_t)rows * sizeof *scales);
+    return lanes_load(all);
+}
+
+LANES_INLINE lanes LEVEL(quotient)(const char *step, int which, lanes scales, float low,
+                                   float high) {
+    lanes v = lanes_div(LEVEL(step_values)(step, which), scales);
+    return lanes_min(lanes_max(v, lanes_all(low)), lanes_all(high)); // NaN is now in the scale
+}
+
+static void LEVEL(round_f8)(void *tile, int64_t steps, int rows, float *scales) {
+    char *step = tile;
+    lanes scale = LEVEL(tile_scales)(tile, steps, BREW_F8_LIMIT, rows, scales);
+    for (; steps--; step += 4 * TILE_ROWS) {
+        lanes v = lanes_round_f8(LEVEL(quotient)(step, 0, scale, -BREW_F8_LIMIT, BREW_F8_LIMIT));
+        if (ELEMENTS == 2)
+            v = lanes_pair(
+                v, lanes_round_f8(LEVEL(quotient)(step, 1, scale, -BREW_F8_LIMIT, BREW_F8_LIMIT)));
+        float all[LANES];
+        lanes_store(all, v);
+        memcpy(step, all, 4 * TILE_ROWS);
+    }
+}
+
+static void LEVEL(round_i8)(void *tile, int64_t steps, int rows, float *scales) {
+    char *from = tile;
+    uint8_t *to = tile;
+    lanes scale = LEVEL(tile_scales)(tile, steps, BREW_I8_LIMIT, rows, scales);
+    // what is written never catches up with what is still to be read
+    for (int64_t step = 0; step < steps; to += 4 * TILE_ROWS) {
+        uint8_t bytes[4 * TILE_ROWS];
+        memset(bytes, 128, sizeof bytes);
+        for (int k = 0; k < 4 && step < steps; step++, from += 4 * TILE_ROWS)
+            for (int which = 0; which < ELEMENTS; which++, k++) {
+                float all[LANES];
+                lanes v = lanes_round(LEVEL(quotient)(from, which, scale, -128, 127));
+                lanes_store(all, lanes_add(v, lanes_all(128)));
+                for (int lane = 0; lane < TILE_ROWS; lane++)
+                    bytes[4 * lane + k] = (uint8_t)all[lane];
+            }
+        memcpy(to, bytes, sizeof bytes);
+    }
+}
+
 const struct brew_cpu_kernels LEVEL(kernels) = {
     .s = ELEMENTS,
     .coarse = COARSE,
@@ -242,6 +325,11 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .finish = LEVEL(finish),
     .fold = LEVEL(fold),
     .widen = LEVEL(widen),
+    .scale = LEVEL(scale),
+    .decode = LEVEL(decode),
+    .round_f8 = LEVEL(round_f8),
+    .round_i8 = LEVEL(round_i8),
+    .tile_i8 = TILE_I8,
 };
 
 #undef LEVEL
@@ -249,4 +337,6 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
 #undef STORE_BF16
 #undef TILE
 #undef TILE_SCALED
+#undef TILE_I8
+#undef DECODE_F8
 #undef ELEMENTS

@@ -15,6 +15,7 @@ AVX512_TILES("vfmadd231ps", 256)
 #define STORE_BF16 0
 #define TILE tile
 #define TILE_SCALED tile_scaled
+#define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 
 #define LEVEL(name) brew_cpu_avx512_wide_##name
@@ -22,5 +23,6 @@ AVX512_TILES("vfmadd231ps", 256)
 #define STORE_BF16 0
 #define TILE tile
 #define TILE_SCALED tile_scaled
+#define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 #endif

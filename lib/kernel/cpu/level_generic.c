@@ -86,6 +86,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define STORE_BF16 0
 #define TILE tile
 #define TILE_SCALED tile_scaled
+#define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 
 #define LEVEL(name) brew_cpu_generic_wide_##name
@@ -93,4 +94,5 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define STORE_BF16 0
 #define TILE tile
 #define TILE_SCALED tile_scaled
+#define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"

@@ -1,5 +1,7 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "kernel/cpu/cpu.h"
 
 int brew_cpu_operand_init(brew_backend *be, brew_operand *operand, int64_t rows, int64_t width,
@@ -9,12 +11,14 @@ int brew_cpu_operand_init(brew_backend *be, brew_operand *operand, int64_t rows,
     int64_t tile_floats = tile_bytes(brew_cpu_kernels(be), width) / 4;
     if (brew_host_floats(&data, divide_up(rows, TILE_ROWS), tile_floats, 1, "an operand", err) < 0)
         return -1;
-    *operand = (brew_operand){data, rows, width};
+    float *scales = brew_calloc((size_t)round_up(rows, TILE_ROWS) + 1, sizeof *scales);
+    *operand = (brew_operand){data, rows, width, scales};
     return 0;
 }
 
 void brew_cpu_operand_release(brew_backend *be, brew_operand *operand) {
     brew_host_free(be, operand->data);
+    free(operand->scales);
     *operand = (brew_operand){0};
 }
 

@@ -7,13 +7,18 @@
 struct brew_weight {
     enum brew_weight_form form;
     int64_t n, c, steps, panels; // outputs (gate and up counted together), inputs
+    int s;                       // elements of a step
     bool wide;                   // panels hold bf16, the kernels want F32
-    char *data;                  // [panels][steps][32][s]
+    enum brew_dtype scheme;      // F8_E4M3 or I8: panels hold that
+    char *data;                  // [panels][steps][32][s]; of I8 [panels][C/4][32][4]
     float *bias;                 // [panels * 32]
+    float *scales;               // [panels * 32] of a quantised weight, else NULL
+    int32_t *sums; // [panels * 32] of I8: 128 times a column's sum, for the zero point
 };
 
-static int64_t panel_bytes(const brew_weight *w, bool wide) {
-    return w->steps * PANEL * (wide ? 2 : 4);
+static int64_t panel_bytes(const brew_weight *w) {
+    if (w->scheme == BREW_I8) return divide_up(w->c, 4) * PANEL * 4;
+    return w->steps * PANEL * (w->scheme == BREW_F8_E4M3 ? w->s : w->wide ? 2 : 4);
 }
 
 // Packing at load.
@@ -41,6 +46,28 @@ static bool find_row(const struct pack_job *job, int64_t panel, int64_t column, 
     return true;
 }
 
+// A quantised panel: bytes as stored, with their scales; those of padding are 0 and 1.
+static void pack_bytes_task(void *arg, size_t panel, int worker) {
+    (void)worker;
+    const struct pack_job *job = arg;
+    const brew_weight *w = job->weight;
+    int64_t s = w->scheme == BREW_I8 ? 4 : w->s;
+    uint8_t *to = (uint8_t *)w->data + (int64_t)panel * panel_bytes(w);
+    for (int64_t column = 0; column < PANEL; column++) {
+        size_t part;
+        int64_t row, sum = 0, at = (int64_t)panel * PANEL + column;
+        w->scales[at] = 1;
+        if (!find_row(job, (int64_t)panel, column, &part, &row)) continue;
+        const uint8_t *from = (const uint8_t *)job->parts[part]->data + row * w->c;
+        w->scales[at] = job->parts[part]->row_scales[row];
+        for (int64_t c = 0; c < w->c; c++) {
+            to[(c / s * PANEL + column) * s + c % s] = from[c];
+            sum += (int8_t)from[c];
+        }
+        w->sums[at] = (int32_t)(128 * sum);
+    }
+}
+
 static void pack_task(void *arg, size_t panel, int worker) {
     const struct pack_job *job = arg;
     const brew_weight *w = job->weight;
@@ -53,7 +80,7 @@ static void pack_task(void *arg, size_t panel, int worker) {
         else
             memset(rows + column * w->c, 0, (size_t)w->c * sizeof *rows);
     }
-    void *data = w->data + (int64_t)panel * panel_bytes(w, w->wide);
+    void *data = w->data + (int64_t)panel * panel_bytes(w);
     float *to32 = data;
     uint16_t *to16 = data;
     for (int64_t c = 0; c < w->c; c++) {
@@ -84,18 +111,27 @@ brew_weight *brew_cpu_weight_new(brew_backend *be, const brew_tensor *const *par
     brew_weight *w = brew_calloc(1, sizeof *w);
     w->form = form;
     float *data = NULL;
-    if (brew_host_weight_check(parts, biases, n_parts, form, &w->n, &w->c, err) < 0) goto fail;
+    if (brew_host_weight_check(parts, biases, n_parts, form, &w->n, &w->c, err) < 0 ||
+        brew_host_weight_scheme(parts, n_parts, &w->scheme, err) < 0)
+        goto fail;
+    w->s = kernels->s;
     w->steps = divide_up(w->c, kernels->s);
-    w->wide = kernels->coarse && kernels->s == 1;
+    w->wide = kernels->coarse && kernels->s == 1 && w->scheme == BREW_F32;
     w->panels =
         form == BREW_WEIGHT_GATE_UP ? divide_up(w->n / 2, PANEL / 2) : divide_up(w->n, PANEL);
     struct pack_job job = {parts, w, kernels->s, kernels->coarse, {0}};
-    if (brew_host_floats(&data, w->panels, panel_bytes(w, w->wide) / 4, 1, "a weight", err) < 0 ||
+    if (brew_host_floats(&data, w->panels, panel_bytes(w) / 4, 1, "a weight", err) < 0 ||
         brew_host_floats(&w->bias, w->panels, PANEL, 1, "a bias", err) < 0)
         goto fail;
     w->data = (char *)data;
-    job.scratch = brew_cpu_scratch(be, PANEL * w->c * 4);
     read_biases(w, parts, biases, n_parts);
+    if (w->scheme != BREW_F32) {
+        w->scales = brew_calloc((size_t)(w->panels * PANEL), sizeof *w->scales);
+        w->sums = brew_calloc((size_t)(w->panels * PANEL), sizeof *w->sums);
+        brew_pool_run(be->pool, (size_t)w->panels, pack_bytes_task, &job);
+        return w;
+    }
+    job.scratch = brew_cpu_scratch(be, PANEL * w->c * 4);
     brew_pool_run(be->pool, (size_t)w->panels, pack_task, &job);
     return w;
 fail:
@@ -108,6 +144,8 @@ void brew_cpu_weight_free(brew_backend *be, brew_weight *weight) {
     if (!weight) return;
     brew_host_free(be, weight->data);
     brew_host_free(be, weight->bias);
+    free(weight->scales);
+    free(weight->sums);
     free(weight);
 }
 
@@ -117,11 +155,12 @@ struct product {
     const struct brew_cpu_kernels *kernels;
     const brew_weight *w;
     const char *a;
+    const float *scales;         // of a's rows, where they are quantised
     int64_t m, block, run, runs; // rows of a block; panels of a task; tasks of a block
     bool add;
     float *y;
     char *out;                       // operand, for swiglu
-    struct brew_cpu_scratch scratch; // [steps, 32]: a widened panel
+    struct brew_cpu_scratch scratch; // a panel as elements
 };
 
 // Asks for the lines of y that a tile will touch: they lie a row of y apart, where no prefetcher looks.
@@ -130,23 +169,41 @@ static void fetch_rows(const float *y, int rows, int64_t ldy, int64_t columns) {
         for (int64_t j = 0; j < columns; j += 16) __builtin_prefetch(y + j, 1);
 }
 
+// The chains of a tile: c[rows, 32], scales multiplied in.
+static void run_tile(const struct product *job, int64_t row, int64_t panel, const void *b, int rows,
+                     float *c) {
+    const struct brew_cpu_kernels *kernels = job->kernels;
+    const brew_weight *w = job->w;
+    const char *a = job->a + row / TILE_ROWS * w->steps * 4 * TILE_ROWS;
+    if (w->scheme == BREW_I8) {
+        int32_t sums[TILE_ROWS * PANEL];
+        const int32_t *zero = w->sums + panel * PANEL;
+        kernels->tile_i8(divide_up(w->c, 4), a, b, rows, sums);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < PANEL; j++)
+                c[i * PANEL + j] = (float)(sums[i * PANEL + j] - zero[j]);
+    } else {
+        kernels->tile(w->steps, a, b, rows, c, PANEL);
+    }
+    if (w->scales) kernels->scale(c, rows, job->scales + row, w->scales + panel * PANEL);
+}
+
 static void product_tile(const struct product *job, int64_t row, int64_t panel, const void *b) {
     const struct brew_cpu_kernels *kernels = job->kernels;
     const brew_weight *w = job->w;
     _Alignas(64) float c[TILE_ROWS * PANEL];
     int rows = (int)least(TILE_ROWS, job->m - row);
-    const char *a = job->a + row / TILE_ROWS * w->steps * 4 * TILE_ROWS;
     if (job->out) {
         int64_t f = w->n / 2, column = panel * (PANEL / 2);
         char *tile = job->out + row / TILE_ROWS * tile_bytes(kernels, f);
-        kernels->tile(w->steps, a, b, rows, c, PANEL);
+        run_tile(job, row, panel, b, rows, c);
         kernels->swiglu(c, rows, least(PANEL / 2, f - column), tile, column);
         return;
     }
     int64_t column = panel * PANEL, columns = least(PANEL, w->n - column);
     float *y = job->y + row * w->n + column;
     fetch_rows(y, rows, w->n, columns);
-    kernels->tile(w->steps, a, b, rows, c, PANEL);
+    run_tile(job, row, panel, b, rows, c);
     kernels->store(c, rows, columns, w->bias + column, job->add, y, w->n);
 }
 
@@ -156,11 +213,14 @@ static void product_task(void *arg, size_t task, int worker) {
     int64_t first = (int64_t)task / job->runs * job->block, end = least(first + job->block, job->m);
     int64_t panel = (int64_t)task % job->runs * job->run, last = least(panel + job->run, w->panels);
     for (; panel < last; panel++) {
-        const void *b = w->data + panel * panel_bytes(w, w->wide);
-        if (w->wide) {
-            float *wide = brew_cpu_share(job->scratch, worker);
-            job->kernels->widen(b, w->steps * PANEL, wide);
-            b = wide;
+        const void *b = w->data + panel * panel_bytes(w);
+        if (w->wide || w->scheme == BREW_F8_E4M3) {
+            void *elements = brew_cpu_share(job->scratch, worker);
+            if (w->wide)
+                job->kernels->widen(b, w->steps * PANEL, elements);
+            else
+                job->kernels->decode(b, w->steps * PANEL * w->s, elements);
+            b = elements;
         }
         for (int64_t row = first; row < end; row += TILE_ROWS) product_tile(job, row, panel, b);
     }
@@ -183,20 +243,52 @@ static void run_product(brew_backend *be, struct product *job) {
         most(1, least(TASK_TILES / tiles, w->panels * blocks / (8 * brew_pool_threads(be->pool))));
     if (job->m * w->steps * w->panels <= ALONE) job->run = w->panels;
     job->runs = divide_up(w->panels, job->run);
-    if (w->wide) job->scratch = brew_cpu_scratch(be, w->steps * PANEL * 4);
+    if (w->wide || w->scheme == BREW_F8_E4M3)
+        job->scratch = brew_cpu_scratch(be, w->steps * PANEL * 4);
     brew_cpu_run(be, (size_t)(blocks * job->runs), product_task, job);
+}
+
+struct quantise_job {
+    const struct brew_cpu_kernels *kernels;
+    enum brew_dtype scheme;
+    char *a;
+    float *scales;
+    int64_t m, steps;
+};
+
+static void quantise_task(void *arg, size_t task, int worker) {
+    (void)worker;
+    const struct quantise_job *job = arg;
+    int64_t row = (int64_t)task * TILE_ROWS;
+    char *tile = job->a + (int64_t)task * job->steps * 4 * TILE_ROWS;
+    (job->scheme == BREW_I8 ? job->kernels->round_i8 : job->kernels->round_f8)(
+        tile, job->steps, (int)least(TILE_ROWS, job->m - row), job->scales + row);
+}
+
+void brew_cpu_quantise(brew_backend *be, brew_operand *a, int64_t m, const brew_weight *w) {
+    struct quantise_job job = {brew_cpu_kernels(be), w->scheme, a->data, a->scales, m, w->steps};
+    if (w->scales) brew_cpu_run(be, (size_t)divide_up(m, TILE_ROWS), quantise_task, &job);
 }
 
 void brew_cpu_matmul(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
                      float *y, bool add) {
-    struct product job = {
-        .kernels = brew_cpu_kernels(be), .w = w, .a = a->data, .m = m, .add = add, .y = y};
+    struct product job = {.kernels = brew_cpu_kernels(be),
+                          .w = w,
+                          .a = a->data,
+                          .scales = a->scales,
+                          .m = m,
+                          .add = add,
+                          .y = y};
     run_product(be, &job);
 }
 
 void brew_cpu_matmul_swiglu(brew_backend *be, const brew_operand *a, int64_t m,
                             const brew_weight *w, brew_operand *out) {
-    struct product job = {
-        .kernels = brew_cpu_kernels(be), .w = w, .a = a->data, .m = m, .out = out->data};
+    struct product job = {.kernels = brew_cpu_kernels(be),
+                          .w = w,
+                          .a = a->data,
+                          .scales = a->scales,
+                          .m = m,
+                          .out = out->data};
     run_product(be, &job);
 }

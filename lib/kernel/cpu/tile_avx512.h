@@ -11,7 +11,7 @@
 //     static void tile_scaled(steps, p, b, rows, alpha, c, ldc)
 //         c = c * alpha[row] + p b; p lies by rows: rows p_row bytes apart (a literal), steps 4
 //
-// with an instance for each number of rows.
+// with an instance for each number of rows; AVX512_TILE(name, op) the first of the two alone.
 #ifndef BREW_KERNEL_CPU_TILE_AVX512_H
 #define BREW_KERNEL_CPU_TILE_AVX512_H
 
@@ -67,21 +67,24 @@
                          : "memory", "cc", ALL_ZMM);                                  \
         break;
 
+#define AVX512_TILE(name, op)                                                         \
+    static void name(int64_t steps, const void *a, const void *b, int rows, float *c, \
+                     int64_t ldc) {                                                   \
+        switch (rows) {                                                               \
+            TILE_CASE(op, 1)                                                          \
+            TILE_CASE(op, 2)                                                          \
+            TILE_CASE(op, 3)                                                          \
+            TILE_CASE(op, 4)                                                          \
+            TILE_CASE(op, 5)                                                          \
+            TILE_CASE(op, 6)                                                          \
+            TILE_CASE(op, 7)                                                          \
+            TILE_CASE(op, 8)                                                          \
+            TILE_CASE(op, 9) TILE_CASE(op, 10) TILE_CASE(op, 11) TILE_CASE(op, 12)    \
+        }                                                                             \
+    }
+
 #define AVX512_TILES(op, p_row)                                                              \
-    static void tile(int64_t steps, const void *a, const void *b, int rows, float *c,        \
-                     int64_t ldc) {                                                          \
-        switch (rows) {                                                                      \
-            TILE_CASE(op, 1)                                                                 \
-            TILE_CASE(op, 2)                                                                 \
-            TILE_CASE(op, 3)                                                                 \
-            TILE_CASE(op, 4)                                                                 \
-            TILE_CASE(op, 5)                                                                 \
-            TILE_CASE(op, 6)                                                                 \
-            TILE_CASE(op, 7)                                                                 \
-            TILE_CASE(op, 8)                                                                 \
-            TILE_CASE(op, 9) TILE_CASE(op, 10) TILE_CASE(op, 11) TILE_CASE(op, 12)           \
-        }                                                                                    \
-    }                                                                                        \
+    AVX512_TILE(tile, op)                                                                    \
     static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,           \
                             const float *alpha, float *c, int64_t ldc) {                     \
         switch (rows) {                                                                      \

@@ -47,6 +47,7 @@ static const brew_ops ops = {
     .embed = brew_host_embed,
     .norm = brew_ref_norm,
     .norm_rows = brew_ref_norm_rows,
+    .quantise = brew_ref_quantise,
     .matmul = brew_ref_matmul,
     .matmul_swiglu = brew_ref_matmul_swiglu,
     .kv_new = brew_ref_kv_new,

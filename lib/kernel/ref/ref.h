@@ -13,6 +13,8 @@ struct brew_weight {
     float *w;                          // [N, C], the parts one after another
     float *bias;                       // [N]
     const float *master, *master_bias; // of a weight that learns: what w and bias are rounded from
+    enum brew_dtype scheme;            // F8_E4M3 or I8: w holds the stored values, to be scaled
+    float *scales;                     // [N] of a quantised weight, else NULL
 };
 
 struct brew_kv {
@@ -52,6 +54,7 @@ void brew_ref_norm(brew_backend *be, const float *x, int64_t m, int64_t c, const
                    double eps, brew_operand *out);
 void brew_ref_norm_rows(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                         double eps, float *out);
+void brew_ref_quantise(brew_backend *be, brew_operand *a, int64_t m, const brew_weight *w);
 void brew_ref_matmul(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
                      float *y, bool add);
 void brew_ref_matmul_swiglu(brew_backend *be, const brew_operand *a, int64_t m,
