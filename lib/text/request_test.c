@@ -322,7 +322,7 @@ static void test_write(void) {
     write_ids(
         &out,
         "{\"a\":[1, 2],\"query\":\"x\\nH: Yes\\nb\",\"items\":[\"i\"],\"label_tokens\":[\" Yes\"],"
-        "\"answered\":[[4,0],[5,0,0,-0.5]],\"lines\":[2,3]}");
+        "\"answered\":[[4,0,0,-0.5],[5,0]],\"lines\":[2,3]}");
     brew_buf want = {0};
     brew_buf_addf(
         &want,
