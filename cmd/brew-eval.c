@@ -12,10 +12,11 @@
 
 enum { MAX_LINE = 256 << 20, MAX_GATES = 256 };
 
-static const char *task_path, *group, *output;
+static const char *task_path, *group, *output, *since;
 static brew_opt_list event_paths, by, gate_texts;
 static int64_t k = 10, replicates = 1000, expect;
-static bool compare, allow_missing, prompts, allow_empty, json;
+static int64_t since_ms;
+static bool compare, allow_missing, prompts, sampled, allow_empty, json;
 
 static struct brew_opt options[] = {
     BREW_OPT_FLAG(0, "compare", &compare, "two files A and B: differences B - A, paired"),
@@ -23,12 +24,16 @@ static struct brew_opt options[] = {
     BREW_OPT_LIST(0, "events", &event_paths, "EVENTS", "the log, for baselines (the task's own)"),
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file, for baselines"),
     BREW_OPT_FLAG(0, "prompts", &prompts, "take prompt records as constant scores, for baselines"),
-    BREW_OPT_LIST(0, "by", &by, "FIELD", "slice by a field of meta, or item.FIELD of item_meta"),
+    BREW_OPT_LIST(0, "by", &by, "FIELD[:EDGES]",
+                  "slice by a field of meta, or item.FIELD of item_meta; A*B crosses them"),
+    BREW_OPT_STRING(0, "since", &since, "TIME", "where --by time:ahead starts to count months"),
+    BREW_OPT_FLAG(0, "sampled", &sampled, "items were sampled, where no sample_rates are given"),
     BREW_OPT_STRING(0, "group", &group, "FIELD", "rank within this field of meta (the request)"),
     BREW_OPT_INT('k', "top", &k, 1, 1000000, "N", "cut of ndcg@k and recall@k (10)"),
     BREW_OPT_INT(0, "replicates", &replicates, 0, 1000000, "N",
                  "bootstrap replicates, 0 for variances in one pass (1000)"),
-    BREW_OPT_LIST(0, "gate", &gate_texts, "GATE", "exit 1 unless it holds, like 'auc.lo>=0.70'"),
+    BREW_OPT_LIST(0, "gate", &gate_texts, "GATE",
+                  "exit 1 if missed, 4 if undecided: 'auc.lo>=0.70'"),
     BREW_OPT_FLAG(0, "json", &json, "write one JSON object"),
     BREW_OPT_STRING('o', "output", &output, "FILE", "write to FILE"),
     BREW_OPT_INT(0, "expect", &expect, 0, 9007199254740992.0, "N", "fail unless N records a file"),
@@ -47,13 +52,16 @@ static struct brew_cli cli = {.name = "brew-eval",
 static brew_gate gates[MAX_GATES];
 static brew_reader reader, other;
 static brew_baselines baselines;
+static brew_systems others;
 
 static int read_scores(const char *path, brew_reader *into) {
     const char *line;
     size_t len;
     int got;
-    brew_reader_init(into, group, by.values, by.n, true);
+    if (brew_reader_init(into, group, by.values, by.n, true, &cli.err) < 0) return -1;
     into->prompts = prompts;
+    into->sampled = sampled;
+    into->since_ms = since_ms;
     brew_in *in = brew_in_open(path, &cli.err);
     if (!in) return -1;
     while ((got = brew_in_line(in, &line, &len, MAX_LINE, &cli.err)) > 0) {
@@ -112,27 +120,26 @@ static int read_events(void) {
     return got;
 }
 
-// Adds "gates" to the report. The number missed, -1 on error.
+// Adds "gates" to the report. The worst verdict, -1 on error.
 static int judge(brew_json *report) {
-    brew_json *list = brew_json_new_array();
-    int missed = 0;
+    brew_json *list = brew_json_new_array(), *judged;
+    int worst = BREW_GATE_PASSED;
     brew_json_set(report, "gates", list);
     for (size_t i = 0; i < gate_texts.n; i++) {
-        double value;
-        int passed = brew_gate_judge(&gates[i], report, &value, &cli.err);
-        if (passed < 0) return -1;
-        brew_json *gate = brew_json_new_object();
-        brew_json_set(gate, "gate", brew_json_new_string(gates[i].text, strlen(gates[i].text)));
-        brew_json_set(gate, "value", brew_json_new_real(value));
-        brew_json_set(gate, "passed", brew_json_new_bool(passed));
-        brew_json_push(list, gate);
-        missed += !passed;
-        if (!passed && isnan(value))
-            brew_cli_warn(&cli, "gate missed: %s (it has no value)", gates[i].text);
-        else if (!passed)
-            brew_cli_warn(&cli, "gate missed: %s (it is %.6g)", gates[i].text, value);
+        int verdict = brew_gate_judge(&gates[i], report, &judged, &cli.err);
+        if (verdict < 0) return -1;
+        brew_json_push(list, judged);
+        if (verdict > worst) worst = verdict;
+        if (verdict == BREW_GATE_PASSED) continue;
+        const char *word = verdict == BREW_GATE_MISSED ? "missed" : "undecided";
+        const brew_json *value = brew_json_get(judged, "value");
+        if (brew_json_is(value, BREW_JSON_NULL))
+            brew_cli_warn(&cli, "gate %s: %s (it has no value)", word, gates[i].text);
+        else
+            brew_cli_warn(&cli, "gate %s: %s (it is %.6g)", word, gates[i].text,
+                          brew_json_real(value));
     }
-    return missed;
+    return worst;
 }
 
 static void check_usage(void) {
@@ -142,6 +149,12 @@ static void check_usage(void) {
     if (compare && task_path) brew_cli_usage(&cli, "--compare and --task exclude each other");
     if (event_paths.n && !task_path) brew_cli_usage(&cli, "--events needs --task");
     if (gate_texts.n > MAX_GATES) brew_cli_usage(&cli, "more than %d gates", MAX_GATES);
+    if (since && !brew_time_parse(since, strlen(since), BREW_TIME_ISO, &since_ms) &&
+        !brew_time_parse(since, strlen(since), BREW_TIME_S, &since_ms))
+        brew_cli_usage(&cli, "--since is neither a date nor a number of seconds");
+    for (size_t i = 0; i < by.n; i++)
+        if (strstr(by.values[i], "time:ahead") && !since)
+            brew_cli_usage(&cli, "--by time:ahead needs --since TIME");
     for (size_t i = 0; i < gate_texts.n; i++)
         if (brew_gate_parse(&gates[i], gate_texts.values[i], &cli.err) < 0)
             brew_cli_usage(&cli, "%s", cli.err.text);
@@ -152,8 +165,11 @@ static brew_json *make_report(char **files) {
     if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
     if (!compare) {
         if (task_path && read_events() < 0) return NULL;
-        return brew_report_one(&reader, task_path ? &baselines : NULL, &how, brew_cli_pool(&cli),
-                               &cli.err);
+        if (task_path) brew_baselines_list(&baselines, &reader.answers, &others);
+        brew_json *one = brew_report_one(&reader, &others, &how, brew_cli_pool(&cli), &cli.err);
+        if (one && task_path)
+            brew_json_set(one, "events", brew_baselines_events(&baselines, &reader.answers));
+        return one;
     }
     brew_join join = {0};
     brew_json *report = NULL;
@@ -184,8 +200,8 @@ int main(int argc, char **argv) {
     char **files = brew_cli_start(&cli, argc, argv);
     check_usage();
     brew_json *report = make_report(files);
-    int missed = report ? judge(report) : -1;
-    if (missed < 0 || write_report(report) < 0) {
+    int verdict = report ? judge(report) : -1;
+    if (verdict < 0 || write_report(report) < 0) {
         brew_json_free(report);
         return brew_cli_die(&cli);
     }
@@ -194,6 +210,7 @@ int main(int argc, char **argv) {
     brew_reader_release(&reader);
     brew_reader_release(&other);
     brew_baselines_release(&baselines);
+    brew_systems_release(&others);
     int status = brew_cli_finish(&cli);
-    return missed ? BREW_NEGATIVE : status;
+    return verdict == BREW_GATE_MISSED ? BREW_NEGATIVE : verdict ? BREW_UNDECIDED : status;
 }

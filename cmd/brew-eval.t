@@ -31,7 +31,7 @@ has() { grep -q -e "$1" "$work/out"; }
 exits 0 "metrics of a file" brew-eval "$work/a"
 ok "counts first" has '^72 answers, 12 members, 24 groups; 95 % intervals from 1,000 bootstrap'
 is "$(sed -n 4p "$work/out" | cut -c1-13)" positive_rate "the positive rate is the first metric"
-for name in auc auc_member auc_member_weighted ndcg@10 mrr recall@10 map logloss brier ece copc ties; do
+for name in auc pr_auc auc_member auc_member_weighted ndcg@10 mrr recall@10 map popularity@10 logloss normalised_entropy brier ece copc ties; do
     ok "$name has a value and an interval" has "^$name  *[0-9.]*  \[[0-9.]*, [0-9.]*\]  *[0-9]"
 done
 ok "history is sliced" has '^history 6-10 '
@@ -49,6 +49,48 @@ exits 0 "one pass instead of replicates" brew-eval --replicates 0 "$work/a"
 ok "is named" has 'from the variance between members, in one pass'
 exits 0 "slices by an item's field" brew-eval --by item.place "$work/a"
 ok "in order of value" sh -c "grep '^item.place' '$work/out' | sort -c"
+exits 0 "slices by edges" brew-eval --by item.place:1,2 --by 'history:0,9*item.place:1' "$work/a"
+ok "half-open ranges" sh -c "grep -q '^item.place <1 ' '$work/out' && grep -q '^item.place \[1,2) ' '$work/out' &&
+    grep -q '^item.place \[2,inf) ' '$work/out'"
+ok "crossed" has '^history\*item.place \[9,inf) \* <1 '
+exits 2 "edges that go down" brew-eval --by item.place:2,1 "$work/a"
+exits 2 "no field" brew-eval --by 'item.place*' "$work/a"
+exits 2 "months ahead of nothing" brew-eval --by time:ahead "$work/a"
+sed 's/"meta":{/"meta":{"time":1530000000,/' "$work/a" >"$work/timed"
+exits 0 "months" brew-eval --by time:month --by time:ahead --since 2018-05-01 "$work/timed"
+ok "by the calendar and since a day" sh -c "grep -q '^time 2018-06 ' '$work/out' && grep -q '^time 2 ' '$work/out'"
+
+# sampled negatives without rates: no calibration, and the rest says so
+sed 's/"meta":{/"meta":{"sampled":true,/' "$work/a" >"$work/sampled"
+exits 0 "sampled records" brew-eval "$work/sampled"
+ok "say so" sh -c "grep -q '^auc (sampled)  *0' '$work/out' && grep -q '^logloss (sampled)  *-  *-' '$work/out'"
+ok "and have no reliability table" sh -c "! grep -q '^reliability' '$work/out'"
+exits 1 "nor pass a gate on calibration" brew-eval --gate 'logloss<=9' "$work/sampled"
+exits 0 "the same by an option" brew-eval --sampled "$work/a"
+ok "says the same" has '^auc (sampled)'
+sed 's/"item_ids"/"sample_rates":[1,0.5,0.5],"item_ids"/' "$work/sampled" >"$work/rated"
+exits 0 "with rates" brew-eval --sampled "$work/rated"
+ok "all is well" sh -c "grep -q '^logloss  *0' '$work/out' && grep -q 'groups, weighted;' '$work/out'"
+
+# two tasks; macro is their plain mean
+sed 's/"meta":{/"meta":{"task":"big",/' "$work/a" >"$work/tasks"
+head -8 "$work/b" | sed 's/"meta":{/"meta":{"task":"sm.all",/; s/"id":"/&x/' >>"$work/tasks"
+exits 0 "tasks" brew-eval --json "$work/tasks" --gate 'tasks.*.auc.lo>=0.01' --gate 'tasks.sm.all.n>=24' \
+    --gate 'worst.auc<0.9' --gate 'macro.tasks>=2'
+for task in big sm.all; do
+    sed "/\"task\":\"$task\"/!d" "$work/tasks" | brew-eval --json >"$work/$task.json"
+done
+value() { sed 's/^{"n":[0-9]*,"members":[0-9]*,"metrics":{[^}]*},"auc":{"value":\([0-9.]*\).*/\1/' "$1"; }
+is "$(sed 's/.*"macro":{"tasks":2,"metrics":{[^}]*},"auc":{"value":\([0-9.]*\).*/\1/' "$work/out" | cut -c1-8)" \
+    "$(awk -v a="$(value "$work/big.json")" -v b="$(value "$work/sm.all.json")" 'BEGIN { printf "%.9f", (a + b) / 2 }' | cut -c1-8)" \
+    "the macro auc is the mean of two"
+exits 0 "as text" brew-eval "$work/tasks"
+ok "with mean and worst" sh -c "grep -q '^(mean of tasks) ' '$work/out' && grep -q '^(worst) ' '$work/out'"
+sort "$work/a" >"$work/sorted"
+brew-eval --json "$work/a" | sed 's/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/one.json"
+brew-eval --json "$work/sorted" | sed 's/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/more.json"
+same "$work/one.json" "$work/more.json" "another order of records gives the same figures and intervals"
+
 exits 0 "groups by a field" brew-eval --group member -k 2 "$work/a"
 ok "12 groups, another cut" sh -c "grep -q '12 groups' '$work/out' && grep -q '^ndcg@2 ' '$work/out'"
 exits 0 "ties" brew-eval "$work/rounded"
@@ -85,6 +127,10 @@ ok "is listed" has '^gate auc.lo>=0.5: passed'
 exits 1 "one of two missed" brew-eval --gate 'auc.lo>=0.5' --gate 'auc.lo>=0.9999' "$work/a"
 says 'gate missed: auc.lo>=0.9999 (it is 0\.' "the missed one is named"
 ok "and listed" has '^gate auc.lo>=0.9999: missed'
+exits 4 "one that the data cannot decide" brew-eval --gate 'auc.lo>=0.95' "$work/a"
+says 'gate undecided: auc.lo>=0.95' "is named"
+ok "with how many members would do" has '^gate auc.lo>=0.95: undecided (0\.[0-9]*; about [0-9,]* members needed, 12 here)$'
+exits 1 "a missed one beside it counts more" brew-eval --gate 'auc.lo>=0.95' --gate 'auc<0' "$work/a"
 exits 2 "no gate" brew-eval --gate 'auc' "$work/a"
 exits 2 "a gate on nothing" brew-eval --gate 'acu>=0.5' "$work/a"
 says 'names no figure' "is told"

@@ -18,6 +18,7 @@ enum brew_code {
     BREW_NEGATIVE = 1,    // a negative answer: a gate missed, differences found
     BREW_USAGE = 2,       // the command line, or a file standing in for it, is wrong
     BREW_REJECTED = 3,    // finished, but records were rejected
+    BREW_UNDECIDED = 4,   // a gate can neither be passed nor missed with so few members
     BREW_DATA = 65,       // bad data
     BREW_NOINPUT = 66,    // cannot open
     BREW_INTERNAL = 70,   // a broken invariant, or no memory

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/rng.h"
 
 static void reserve(brew_answers *a, size_t rows) {
     if (rows <= a->cap) return;
@@ -14,10 +15,17 @@ static void reserve(brew_answers *a, size_t rows) {
     a->score = brew_realloc_array(a->score, cap, sizeof *a->score);
     a->positive = brew_realloc_array(a->positive, cap, sizeof *a->positive);
     a->weight = brew_realloc_array(a->weight, cap, sizeof *a->weight);
+    a->gain = brew_realloc_array(a->gain, cap, sizeof *a->gain);
     a->member = brew_realloc_array(a->member, cap, sizeof *a->member);
     a->group = brew_realloc_array(a->group, cap, sizeof *a->group);
     a->item = brew_realloc_array(a->item, cap, sizeof *a->item);
     a->cap = cap;
+}
+
+static void name_members(brew_answers *a, size_t n) {
+    BREW_GROW(a->member_key, n, a->key_cap);
+    for (; a->n_members < n; a->n_members++)
+        a->member_key[a->n_members] = brew_mix64(a->n_members + 1);
 }
 
 void brew_answers_add(brew_answers *a, const brew_answer *row) {
@@ -25,11 +33,14 @@ void brew_answers_add(brew_answers *a, const brew_answer *row) {
     a->score[a->n] = row->score;
     a->positive[a->n] = row->positive;
     a->weight[a->n] = row->weight;
+    a->gain[a->n] = row->positive && row->gain == 0 ? 1 : row->gain;
+    a->graded |= a->gain[a->n] != (row->positive ? 1 : 0);
     a->member[a->n] = row->member;
     a->group[a->n] = row->group;
     a->item[a->n] = row->item;
     a->n++;
-    if (row->member >= a->n_members) a->n_members = (size_t)row->member + 1;
+    if (row->member >= a->n_members) name_members(a, (size_t)row->member + 1);
+    if (row->item >= a->n_items) a->n_items = (size_t)row->item + 1;
     if (row->group >= a->n_groups) a->n_groups = (size_t)row->group + 1;
     if (row->weight != 1) a->weighted = true;
 }
@@ -47,9 +58,11 @@ void brew_answers_select(const brew_answers *from, const uint32_t *rows, size_t 
         if (*m == UINT32_MAX) *m = (uint32_t)to->n_members;
         if (*g == UINT32_MAX) *g = (uint32_t)to->n_groups;
         brew_answer row = {from->score[r], from->weight[r], from->positive[r], *m, *g,
-                           from->item[r]};
+                           from->item[r],  from->gain[r]};
         brew_answers_add(to, &row);
+        to->member_key[*m] = from->member_key[from->member[r]];
     }
+    to->unnamed = from->unnamed;
     free(member);
     free(group);
 }
@@ -58,6 +71,8 @@ void brew_answers_release(brew_answers *a) {
     free(a->score);
     free(a->positive);
     free(a->weight);
+    free(a->gain);
+    free(a->member_key);
     free(a->member);
     free(a->group);
     free(a->item);

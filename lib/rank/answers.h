@@ -1,8 +1,9 @@
 // Scored answers: one row per candidate of which both the score and the outcome are known.
 //
-// The table is a set of parallel arrays, 25 bytes a row, on which all metrics are computed. A row belongs
+// The table is a set of parallel arrays, 29 bytes a row, on which all metrics are computed. A row belongs
 // to a member (the cluster of the intervals) and to a group (a ranked list); both are dense numbers below
-// n_members and n_groups. Zero-initialise to start, release once.
+// n_members and n_groups. A member's key, a hash of its name, is what it is drawn by: numbers depend on the
+// order of the rows, keys do not. Zero-initialise to start, release once.
 #ifndef BREW_RANK_ANSWERS_H
 #define BREW_RANK_ANSWERS_H
 
@@ -15,9 +16,14 @@ typedef struct brew_answers {
     double *score;     // the probability of a positive outcome
     uint8_t *positive; // the outcome: 0 or 1
     float *weight;     // finite, not negative
+    float *gain;       // what the outcome is worth in ndcg; above 0 if positive
     uint32_t *member, *group, *item;
-    size_t n_members, n_groups; // all numbers are below; some may have no rows
-    bool weighted;              // some weight is not 1
+    size_t n_members, n_groups, n_items; // all numbers are below; some may have no rows
+    uint64_t *member_key;                // [n_members]
+    size_t key_cap;
+    bool weighted; // some weight is not 1
+    bool graded;   // some gain is neither 0 nor 1, or not that of the outcome
+    bool unnamed;  // some item's number is no name's (set by the reader)
 } brew_answers;
 
 typedef struct brew_answer {
@@ -25,9 +31,11 @@ typedef struct brew_answer {
     float weight;
     bool positive;
     uint32_t member, group, item;
+    float gain; // 0 where positive: 1
 } brew_answer;
 
-// Appends a row and raises n_members and n_groups where needed.
+// Appends a row and raises n_members, n_groups and n_items where needed. The key of a new member is its
+// number, mixed, until it is set.
 void brew_answers_add(brew_answers *answers, const brew_answer *row);
 
 // *to = the given rows, their members and groups numbered anew, without gaps, in the order in which they

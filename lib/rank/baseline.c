@@ -65,3 +65,23 @@ void brew_baselines_unseen(const brew_baselines *b, const brew_answers *a, uint6
         *items += b->items[a->item[i]].n == 0;
     }
 }
+
+void brew_baselines_list(const brew_baselines *b, const brew_answers *a, brew_systems *systems) {
+    for (int i = 0; i < BREW_BASELINES; i++) {
+        bool probability = brew_baseline_is_probability(i);
+        brew_system *s =
+            brew_systems_add(systems, "baselines", brew_baseline_name(i), probability, a->n);
+        brew_baselines_score(b, a, i, s->score);
+    }
+}
+
+brew_json *brew_baselines_events(const brew_baselines *b, const brew_answers *a) {
+    brew_json *out = brew_json_new_object();
+    uint64_t members, items;
+    brew_baselines_unseen(b, a, &members, &items);
+    brew_json_set(out, "before_split", brew_json_new_int((int64_t)b->all.n));
+    brew_json_set(out, "positive", brew_json_new_int((int64_t)b->all.positives));
+    brew_json_set(out, "answers_of_unseen_members", brew_json_new_int((int64_t)members));
+    brew_json_set(out, "answers_of_unseen_items", brew_json_new_int((int64_t)items));
+    return out;
+}

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "rank/reader.h"
+#include "rank/systems.h"
 
 enum brew_baseline {
     BREW_BASELINE_RATE,
@@ -50,6 +51,11 @@ void brew_baselines_score(const brew_baselines *b, const brew_answers *answers,
 // Answers whose member, or item, has no event.
 void brew_baselines_unseen(const brew_baselines *b, const brew_answers *answers, uint64_t *members,
                            uint64_t *items);
+// All of them as systems of the kind "baselines".
+void brew_baselines_list(const brew_baselines *b, const brew_answers *answers,
+                         brew_systems *systems);
+// "events": what they are made of, for the report.
+brew_json *brew_baselines_events(const brew_baselines *b, const brew_answers *answers);
 void brew_baselines_release(brew_baselines *b);
 
 #endif

@@ -21,18 +21,35 @@ struct draw {
     float (**times)[LANES]; // [threads][n_members]: how often each member was drawn
 };
 
-static void draw_members(const struct draw *d, size_t first, float (*times)[LANES]) {
-    size_t members = d->m->n_members;
-    memset(times, 0, members * sizeof *times);
-    for (int l = 0; l < LANES; l++)
-        for (size_t i = 0; i < members; i++)
-            times[brew_rand_below(d->seed, first + (size_t)l, i, members)][l]++;
+int brew_draw_times(uint64_t seed, uint64_t replicate, uint64_t key) {
+    // P(Poisson(1) <= 0, 1, ...) times 2^64
+    static const uint64_t limits[] = {
+        0x5e2d58d8b3bcdf1a, 0xbc5ab1b16779be35, 0xeb715e1dc1582dc2, 0xfb23979734a252f1,
+        0xff1025f59174dc3d, 0xffd90f3ba4055e19, 0xfffa8b71fc72c913, 0xffff540c0914b3c9,
+        0xffffed1f4aa8f120, 0xfffffe216e641462, 0xffffffd4d85d3183, 0xfffffffc6da262b4,
+        0xffffffffba12d178, 0xfffffffffb07c64c, 0xffffffffffab8ea5, 0xfffffffffffabe22};
+    uint64_t at = brew_rand_u64(seed, replicate, key);
+    int times = 0;
+    while (times < (int)(sizeof limits / sizeof *limits) && at >= limits[times]) times++;
+    return times;
 }
 
-// Pairs won by the positives, in each lane, ties one half.
-static void count_wins(const brew_measure *m, const float (*times)[LANES], double wins[LANES]) {
-    double below[LANES] = {0}, tie[2][LANES] = {{0}};
-    for (int l = 0; l < LANES; l++) wins[l] = 0;
+static void draw_members(const struct draw *d, size_t first, float (*times)[LANES]) {
+    for (size_t c = 0; c < d->m->n_members; c++)
+        for (int l = 0; l < LANES; l++)
+            times[c][l] = (float)brew_draw_times(d->seed, first + (size_t)l, d->m->key[c]);
+}
+
+// Of each lane: pairs won by the positives, ties one half; and the sum of the average precision.
+struct pooled {
+    double wins[LANES], precision[LANES];
+};
+
+// totals: what the lane's rows weigh, the positive ones and all.
+static void pass_rows(const brew_measure *m, const float (*times)[LANES],
+                      double (*totals)[BREW_SUMS], struct pooled *out) {
+    double below[2][LANES] = {{0}}, tie[2][LANES] = {{0}};
+    memset(out, 0, sizeof *out);
     for (size_t i = 0; i < m->n_rows; i++) {
         const float *count = times[m->member[i]];
         double weight = m->weight ? m->weight[i] : 1;
@@ -40,8 +57,12 @@ static void count_wins(const brew_measure *m, const float (*times)[LANES], doubl
         for (int l = 0; l < LANES; l++) into[l] += count[l] * weight;
         if (!(m->flags[i] & 2)) continue;
         for (int l = 0; l < LANES; l++) {
-            wins[l] += tie[1][l] * (below[l] + tie[0][l] / 2);
-            below[l] += tie[0][l];
+            double above = totals[l][BREW_SUM_W] - below[0][l] - below[1][l];
+            double share = (totals[l][BREW_SUM_WY] - below[1][l]) / above;
+            out->wins[l] += tie[1][l] * (below[0][l] + tie[0][l] / 2);
+            out->precision[l] += tie[1][l] > 0 ? tie[1][l] * share : 0;
+            below[0][l] += tie[0][l];
+            below[1][l] += tie[1][l];
             tie[0][l] = tie[1][l] = 0;
         }
     }
@@ -51,19 +72,23 @@ static void draw_lanes(void *arg, size_t task, int worker) {
     struct draw *d = arg;
     const brew_measure *m = d->m;
     float(*times)[LANES] = d->times[worker];
-    double totals[LANES][BREW_SUMS] = {{0}}, wins[LANES];
+    double totals[LANES][BREW_SUMS] = {{0}};
+    struct pooled pooled;
     draw_members(d, task * LANES, times);
     for (size_t c = 0; c < m->n_members; c++)
         for (int l = 0; l < LANES; l++) {
             if (times[c][l] == 0) continue;
             for (int i = 0; i < BREW_SUMS; i++) totals[l][i] += times[c][l] * m->sums[c][i];
         }
-    count_wins(m, (const float(*)[LANES])times, wins);
+    pass_rows(m, (const float(*)[LANES])times, totals, &pooled);
     for (size_t l = 0; l < LANES && task * LANES + l < d->spread->n; l++) {
         double positives = totals[l][BREW_SUM_WY];
         double negatives = totals[l][BREW_SUM_W] - positives;
-        double auc = positives > 0 && negatives > 0 ? wins[l] / (positives * negatives) : NAN;
-        brew_metric_values(totals[l], auc, d->spread->row[task * LANES + l]);
+        double *value = d->spread->row[task * LANES + l];
+        brew_metric_values(totals[l], value);
+        if (positives > 0) value[BREW_METRIC_PR_AUC] = pooled.precision[l] / positives;
+        if (positives > 0 && negatives > 0)
+            value[BREW_METRIC_AUC] = pooled.wins[l] / (positives * negatives);
     }
 }
 
@@ -89,11 +114,22 @@ static const struct ratio {
     {BREW_METRIC_MRR, BREW_SUM_MRR, BREW_SUM_GROUPS},
     {BREW_METRIC_RECALL, BREW_SUM_RECALL, BREW_SUM_GROUPS},
     {BREW_METRIC_MAP, BREW_SUM_MAP, BREW_SUM_GROUPS},
+    {BREW_METRIC_POPULARITY, BREW_SUM_POPULARITY, BREW_SUM_TOP},
     {BREW_METRIC_LOGLOSS, BREW_SUM_LOGLOSS, BREW_SUM_W},
     {BREW_METRIC_BRIER, BREW_SUM_BRIER, BREW_SUM_W},
     {BREW_METRIC_COPC, BREW_SUM_WY, BREW_SUM_WP},
     {BREW_METRIC_TIES, BREW_SUM_TIED, BREW_SUM_PAIRS},
 };
+
+// logloss / h(r), h the entropy of the positive rate r, whose derivative is log((1 - r) / r).
+static double influence_of_entropy(const brew_measure *m, const double *total, const double *sum) {
+    double w = total[BREW_SUM_W], r = m->value[BREW_METRIC_POSITIVE_RATE];
+    double loss = m->value[BREW_METRIC_LOGLOSS], value = m->value[BREW_METRIC_NORMALISED_ENTROPY];
+    if (isnan(value)) return 0;
+    double of_loss = (sum[BREW_SUM_LOGLOSS] - loss * sum[BREW_SUM_W]) / w;
+    double of_rate = (sum[BREW_SUM_WY] - r * sum[BREW_SUM_W]) / w;
+    return value * (of_loss - value * log((1 - r) / r) * of_rate) / loss;
+}
 
 static void influence_of_sums(brew_spread *s, const brew_measure *m) {
     double total[BREW_SUMS] = {0};
@@ -107,6 +143,7 @@ static void influence_of_sums(brew_spread *s, const brew_measure *m) {
                 s->row[c][q->metric] =
                     (sum[q->num] - m->value[q->metric] * sum[q->den]) / total[q->den];
         }
+        s->row[c][BREW_METRIC_NORMALISED_ENTROPY] = influence_of_entropy(m, total, sum);
         double gap = 0; // the derivative of |x| is the sign of x
         for (int i = BREW_SUM_BIN; i < BREW_SUMS; i++) gap += total[i] < 0 ? -sum[i] : sum[i];
         if (total[BREW_SUM_W] > 0)
@@ -137,6 +174,32 @@ static void influence_of_auc(brew_spread *s, const brew_measure *m) {
     }
 }
 
+// With N and P the weight and the positive weight from a score up, the value is the sum over positives of
+// w P / N, over all positive weight. A row raises P and N of all scores up to its own.
+static void influence_of_precision(brew_spread *s, const brew_measure *m) {
+    double value = m->value[BREW_METRIC_PR_AUC], positives = m->positive_weight;
+    double above[2] = {m->negative_weight, positives}, raised = 0, lowered = 0;
+    if (isnan(value)) return;
+    for (size_t begin = 0, end; begin < m->n_rows; begin = end) {
+        double tie[2] = {0, 0}, all = above[0] + above[1], share = above[1] / all;
+        end = begin;
+        do tie[m->flags[end] & 1] += m->weight ? m->weight[end] : 1;
+        while (!(m->flags[end++] & 2));
+        if (tie[1] > 0) {
+            raised += tie[1] / all;
+            lowered += tie[1] * share / all;
+        }
+        for (size_t i = begin; i < end; i++) {
+            double weight = m->weight ? m->weight[i] : 1;
+            double own = m->flags[i] & 1 ? share + raised - value : 0;
+            if (weight > 0)
+                s->row[m->member[i]][BREW_METRIC_PR_AUC] += weight * (own - lowered) / positives;
+        }
+        above[0] -= tie[0];
+        above[1] -= tie[1];
+    }
+}
+
 int brew_spread_init(brew_spread *s, const brew_measure *m, enum brew_interval_method method,
                      int64_t replicates, uint64_t seed, brew_pool *pool, brew_err *err) {
     *s = (brew_spread){.method = method, .n_members = m->n_members};
@@ -153,6 +216,7 @@ int brew_spread_init(brew_spread *s, const brew_measure *m, enum brew_interval_m
     } else {
         influence_of_sums(s, m);
         influence_of_auc(s, m);
+        influence_of_precision(s, m);
     }
     return 0;
 }
@@ -219,7 +283,7 @@ static void from_influence(const brew_spread *a, const brew_spread *b, enum brew
 void brew_spread_difference(const brew_spread *a, const brew_spread *b, enum brew_metric metric,
                             double value, double *lo, double *hi) {
     *lo = *hi = NAN;
-    if (b->n == 0 || isnan(value)) return;
+    if (b->n == 0 || isnan(value) || metric == BREW_METRIC_COVERAGE) return;
     if (a && (a->n != b->n || a->method != b->method)) brew_bug("unlike spreads compared");
     if (b->method == BREW_INTERVAL_BOOTSTRAP)
         percentiles(a, b, metric, lo, hi);
@@ -240,7 +304,8 @@ void brew_spread_interval(const brew_spread *s, enum brew_metric metric, double 
     if (isnan(*lo)) return;
     if (metric == BREW_METRIC_ECE && s->method == BREW_INTERVAL_BOOTSTRAP)
         *lo = lower_ece(s, value, *hi);
-    bool share = metric != BREW_METRIC_LOGLOSS && metric != BREW_METRIC_COPC;
+    bool share = metric != BREW_METRIC_LOGLOSS && metric != BREW_METRIC_COPC &&
+                 metric != BREW_METRIC_NORMALISED_ENTROPY;
     if (*lo < 0) *lo = 0;
     if (share && *hi > 1) *hi = 1;
 }

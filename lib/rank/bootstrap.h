@@ -1,9 +1,9 @@
 // 95 % intervals, clustered by member: the members are the sample, not the answers.
 //
 // A brew_spread holds, for one measure, how its metrics vary. Either
-// - resampled: each replicate draws as many members as there are, with replacement, and computes every
-//   metric again from their sums (the pooled auc by a pass over the sorted rows with the members' counts
-//   as weights). The interval runs between two percentiles of the replicates, widened for few members
+// - resampled: each replicate takes every member a number of times that is Poisson distributed with mean 1,
+//   and computes every metric again from their sums (the pooled auc and pr_auc by a pass over the sorted
+//   rows with the members' counts as weights). The interval runs between two percentiles of the replicates, widened for few members
 //   (to the tail that Student's t times sqrt(M / (M - 1)) has, Hesterberg 2015, "What teachers should know
 //   about the bootstrap"). ece is different: noise can only push it up, in the sample and once more in the
 //   replicates, where it adds a factor of sqrt(2) if nothing but noise is there. Its lower
@@ -13,8 +13,9 @@
 //   the two structural components of DeLong 1988, summed by member as in Obuchowski 1997); the interval is
 //   the value and Student's t times the root of their variance. Much faster, symmetric, and poor for ece.
 //
-// Draw i of replicate r is a pure function of (seed, r, i): the same at any thread count, and the same
-// for two measures over the same rows, so that their replicates can be paired.
+// How often replicate r takes a member is a pure function of (seed, r, the member's key): the same at any
+// thread count and for any order of the rows, and the same for two measures in which the member stands, so
+// that replicates can be paired across systems, slices and tasks.
 #ifndef BREW_RANK_BOOTSTRAP_H
 #define BREW_RANK_BOOTSTRAP_H
 
@@ -32,6 +33,9 @@ enum brew_interval_method { BREW_INTERVAL_BOOTSTRAP, BREW_INTERVAL_CLUSTERED };
 // The method that is feasible: clustered for 0 replicates, or where replicates * (rows + 8 members) is
 // more than 4e9.
 enum brew_interval_method brew_interval_choose(int64_t replicates, size_t rows, size_t members);
+
+// How often a member with this key is taken.
+int brew_draw_times(uint64_t seed, uint64_t replicate, uint64_t key);
 
 typedef struct brew_spread {
     enum brew_interval_method method;

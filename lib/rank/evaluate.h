@@ -37,4 +37,11 @@ int brew_evaluate(const brew_answers *answers, const double *const *score, size_
                   const brew_evaluate_options *options, brew_pool *pool, brew_figures *figures,
                   brew_figures *delta, brew_err *err);
 
+// The same for the plain mean over parts of the answers (tasks): each metric over the parts in which it has a
+// value. answers[n_parts]; score[part * n + s]; n in a figure is the number of parts. Members are drawn
+// jointly. No intervals by clustered variance.
+int brew_evaluate_macro(const brew_answers *answers, size_t n_parts, const double *const *score,
+                        size_t n, const brew_evaluate_options *options, brew_pool *pool,
+                        brew_figures *figures, brew_figures *delta, brew_err *err);
+
 #endif

@@ -43,14 +43,16 @@ static void test_goldens(void) {
     struct golden g = {.name = ""};
     while (fgets(line, sizeof line, file)) {
         unsigned member, group;
-        double score, positive, weight, want;
-        if (sscanf(line, "row %31s %u %u %lf %lf %lf", name, &member, &group, &score, &positive,
-                   &weight) == 6) {
+        unsigned item;
+        double score, positive, weight, gain, want;
+        if (sscanf(line, "row %31s %u %u %u %lf %lf %lf %lf", name, &member, &group, &item, &score,
+                   &positive, &weight, &gain) == 8) {
             if (strcmp(name, g.name)) {
                 end_case(&g);
                 strcpy(g.name, name);
             }
-            brew_answer row = {score, (float)weight, positive > 0, member, group, 0};
+            brew_answer row = {score, (float)weight, positive > 0, member,
+                               group, item,          (float)gain};
             brew_answers_add(&g.answers, &row);
         } else if (sscanf(line, "want %31s %31s %lf", name, metric, &want) == 3) {
             if (!g.measure.slab.ptr)
@@ -74,19 +76,19 @@ static void test_list(void) {
     const double score[] = {.9, .9, .5, .1};
     const uint8_t positive[] = {0, 1, 1, 0};
     double out[4];
-    ok(brew_rank_list(score, positive, 4, 2, out), "a list with a positive");
+    ok(brew_rank_list(score, positive, NULL, 4, 2, out), "a list with a positive");
     double d2 = 1 / log2(3);
     is_near(out[0], .5 * (1 + d2) / (1 + d2), 1e-15, "ndcg@2 shares the gain of the tie");
     is_near(out[1], .5 * 1 + .5 * .5, 1e-15, "mrr is the mean over both orders");
     is_near(out[2], .5, 1e-15, "recall@2 counts the tie's one positive of two");
     is_near(out[3], .5 * ((1 + 2. / 3) / 2) + .5 * ((.5 + 2. / 3) / 2), 1e-15,
             "map is the mean over both orders");
-    ok(brew_rank_list(score, positive, 4, 1, out), "cut inside the tie");
+    ok(brew_rank_list(score, positive, NULL, 4, 1, out), "cut inside the tie");
     is_near(out[0], .5, 1e-15, "ndcg@1 inside a tie");
     is_near(out[2], .25, 1e-15, "recall@1 inside a tie");
     const uint8_t none[] = {0, 0, 0, 0}, all[] = {1, 1, 1, 1};
-    ok(!brew_rank_list(score, none, 4, 2, out), "no positive: no value");
-    ok(brew_rank_list(score, all, 4, 9, out) && out[0] == 1 && out[1] == 1 && out[3] == 1,
+    ok(!brew_rank_list(score, none, NULL, 4, 2, out), "no positive: no value");
+    ok(brew_rank_list(score, all, NULL, 4, 9, out) && out[0] == 1 && out[1] == 1 && out[3] == 1,
        "nothing but positives, k beyond the end: 1");
 }
 

@@ -1,7 +1,8 @@
 // Score records to a table of answers.
 //
 // brew_reader_add takes one JSONL line: a score record of brew-formats(5), or a plain row
-// {"score": P, "label": 0 or 1, "id": ..., "member": ..., "item_id": ...} of which only `score` is required.
+// {"score": P, "label": 0 or 1, "id": ..., "member": ..., "item_id": ..., "time": ..., "weight": ...,
+// "sample_rate": ..., "gain": ...} of which only `score` is required.
 // It checks every rule it relies on before it changes anything: a bad record leaves the table as it was.
 //
 // With `prompts` set, prompt records are read, too: without scores, all labels of an item are equally likely.
@@ -13,8 +14,10 @@
 // - The member is meta.member (in a plain row: member); a record without one is a member of its own, and
 //   counted.
 // - An answer's weight is weights[i] / sample_rates[i] (each 1 where absent).
-// - Fields to slice by are read as texts. "item.X" is item_meta.X, anything else a field of meta (in a
-//   plain row: of the row). meta.history is cut into 0-5, 6-10, 11-100 and 101+.
+// - Its gain is gains[target], or 1 if positive; gains is one list for all items or a list for each.
+// - A record whose meta.sampled, or an element of whose item_meta.sampled, is true, and that has no
+//   sample_rates, is counted as sampled: then no figure that reads a score as a probability can be right.
+// - Each answer is sliced by `by` (see slice.h) and by meta.task.
 #ifndef BREW_RANK_READER_H
 #define BREW_RANK_READER_H
 
@@ -27,44 +30,44 @@
 #include "base/hash.h"
 #include "io/json.h"
 #include "rank/answers.h"
+#include "rank/slice.h"
 
-enum { BREW_BY_MISSING = UINT32_MAX, BREW_BY_MAX_VALUES = 1000 };
-
-// One field to slice by.
-typedef struct brew_by {
-    const char *field; // as given
-    brew_intern values;
-    uint32_t *value; // [answers.n] a number in values, or BREW_BY_MISSING
-    size_t cap;
-    bool history; // cut into the four ranges of meta.history
-} brew_by;
+#define BREW_ASKED_UNKNOWN INT64_MIN
 
 typedef struct brew_reader_counts {
     uint64_t records, items; // accepted
     uint64_t unknown;        // items without an outcome
     uint64_t records_without_member;
+    uint64_t sampled; // records
 } brew_reader_counts;
 
 typedef struct brew_reader {
     const char *group; // a field of meta, NULL: the request. Borrowed.
-    bool prompts;      // set after init
+    bool prompts;      // set after init, like the next two
+    bool sampled;      // records without sample_rates are taken for sampled
+    int64_t since_ms;  // where time:ahead starts
     brew_by *by;       // [n_by]
+    brew_by task;
     size_t n_by;
 
     brew_answers answers;
     uint32_t *request; // [answers.n]
+    int64_t *asked_ms; // [answers.n] meta.time, the time of the record's earliest question
     size_t request_cap;
     // Names by number: '=' and the id, or, where the records give none, '#' and a number of our own (the
     // record's for requests and members, the place in the record for items).
     brew_intern members, groups, items, requests;
     brew_reader_counts counts;
+    brew_intern calibrated_on; // digests of questions that the scores' calibration was fitted on
+    uint64_t questions[2];
     brew_buf text; // scratch
     uint32_t *slice;
 } brew_reader;
 
-// Zero-initialised by the caller; fields may be NULL if n is 0. `history` adds the slices of meta.history.
-void brew_reader_init(brew_reader *reader, const char *group, const char *const *fields, size_t n,
-                      bool history);
+// Zero-initialised by the caller; specs (of slices) may be NULL if n is 0. `history` adds the slices of
+// meta.history. BREW_USAGE for a bad spec; release also then.
+int brew_reader_init(brew_reader *reader, const char *group, const char *const *specs, size_t n,
+                     bool history, brew_err *err);
 int brew_reader_add(brew_reader *reader, const char *line, size_t len, brew_err *err);
 void brew_reader_release(brew_reader *reader);
 
@@ -72,7 +75,8 @@ void brew_reader_release(brew_reader *reader);
 size_t brew_reader_member(brew_reader *reader, const char *id, size_t len);
 size_t brew_reader_item(brew_reader *reader, const char *id, size_t len);
 
-// The value of a slice as text; NULL for BREW_BY_MISSING.
-const char *brew_by_text(const brew_by *by, uint32_t value);
+// A digest of what was asked and how it came out: of (id, item_id, outcome) of the answers, whatever their
+// order and their scores.
+void brew_reader_questions(const brew_reader *reader, char digest[33]);
 
 #endif

@@ -13,7 +13,7 @@ static void test_record(void) {
     const char *fields[] = {"task", "item.position"};
     brew_reader r = {0};
     brew_err err = {0};
-    brew_reader_init(&r, NULL, fields, 2, true);
+    brew_reader_init(&r, NULL, fields, 2, true, NULL);
     is_int(
         add(&r,
             "{\"id\":\"q1\",\"scores\":[[0.25,0.5,0.25],[0.1,0.2,0.7],[1,0,0]],\"positive\":[0,2],"
@@ -56,7 +56,7 @@ static void test_plain(void) {
     const char *fields[] = {"place"};
     brew_reader r = {0};
     brew_err err = {0};
-    brew_reader_init(&r, NULL, fields, 1, true);
+    brew_reader_init(&r, NULL, fields, 1, true, NULL);
     for (size_t i = 0; i < 5; i++) is_int(add(&r, lines[i], &err), 0, "a plain row");
     is_int((long long)r.answers.n, 2, "two with an outcome");
     is_int((long long)r.counts.unknown, 3, "three without");
@@ -68,7 +68,7 @@ static void test_plain(void) {
 static void test_prompts(void) {
     brew_reader r = {0};
     brew_err err = {0};
-    brew_reader_init(&r, NULL, NULL, 0, true);
+    brew_reader_init(&r, NULL, NULL, 0, true, NULL);
     const char *one =
         "{\"query\":\"q\",\"items\":[\"a\",\"b\"],\"label_tokens\":[\"x\",\"y\",\"z\",\"w\"],"
         "\"targets\":[0,3],\"positive\":[0,1]}";
@@ -129,7 +129,7 @@ static void test_bad(void) {
     };
     const char *fields[] = {"field"};
     brew_reader r = {0};
-    brew_reader_init(&r, NULL, fields, 1, true);
+    brew_reader_init(&r, NULL, fields, 1, true, NULL);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         brew_err err = {0};
         bool refused = add(&r, bad[i][0], &err) < 0 && err.code == BREW_DATA;
@@ -141,7 +141,7 @@ static void test_bad(void) {
     brew_reader_release(&r);
 
     brew_err err = {0};
-    brew_reader_init(&r, "query", NULL, 0, false);
+    brew_reader_init(&r, "query", NULL, 0, false, NULL);
     ok(add(&r, "{\"scores\":[[1,0]],\"meta\":{}}", &err) < 0 && strstr(err.text, "to group by"),
        "a record without the field to group by");
     is_int(add(&r, "{\"scores\":[[1,0]],\"targets\":[0],\"meta\":{\"query\":\"a\"}}", &err), 0,
@@ -157,7 +157,7 @@ static void test_many_values(void) {
     brew_reader r = {0};
     brew_err err = {0};
     int status = 0;
-    brew_reader_init(&r, NULL, fields, 1, false);
+    brew_reader_init(&r, NULL, fields, 1, false, NULL);
     for (int i = 0; status == 0 && i < 1100; i++) {
         char line[80];
         snprintf(line, sizeof line, "{\"score\":1,\"label\":1,\"time\":%d}", i);
@@ -174,7 +174,7 @@ static void test_baselines(void) {
     brew_err err = {0};
     brew_baselines b;
     double score[3];
-    brew_reader_init(&r, NULL, NULL, 0, false);
+    brew_reader_init(&r, NULL, NULL, 0, false, NULL);
     add(&r, "{\"score\":1,\"label\":1,\"member\":\"u\",\"item_id\":\"x\"}", &err);
     add(&r, "{\"score\":1,\"label\":0,\"member\":\"v\",\"item_id\":\"y\"}", &err);
     add(&r, "{\"score\":1,\"label\":0,\"member\":\"new\",\"item_id\":\"x\"}", &err);
@@ -212,8 +212,8 @@ static void test_join(void) {
     brew_reader a = {0}, b = {0};
     brew_err err = {0};
     brew_join join;
-    brew_reader_init(&a, NULL, NULL, 0, false);
-    brew_reader_init(&b, NULL, NULL, 0, false);
+    brew_reader_init(&a, NULL, NULL, 0, false, NULL);
+    brew_reader_init(&b, NULL, NULL, 0, false, NULL);
     for (int i = 0; i < 2; i++) add(&a, in_a[i], &err);
     for (int i = 0; i < 2; i++) add(&b, in_b[i], &err);
     is_int(brew_join_init(&join, &a, &b, false, &err), 0, "joined in another order");

@@ -5,150 +5,50 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/num.h"
+#include "rank/reliability.h"
+#include "rank/report_parts.h"
 
-// What a report is made from: systems over one table of answers, and the fields to slice by.
-struct source {
-    const brew_answers *answers;
-    const double *score[1 + BREW_BASELINES];
-    size_t n;               // systems
-    bool paired;            // two systems: a, b, delta
-    const brew_reader *by;  // whose fields to slice by
-    const uint32_t *by_row; // [answers->n] the rows in it, NULL: the same
-    brew_evaluate_options options;
-    brew_pool *pool;
-};
-
-static void put_int(brew_json *object, const char *key, uint64_t value) {
+void brew_report_int(brew_json *object, const char *key, uint64_t value) {
     brew_json_set(object, key, brew_json_new_int((int64_t)value));
 }
 
-static brew_json *metrics_json(const brew_figures *figures, int64_t k, bool calibration) {
+brew_json *brew_report_metrics(const brew_figures *figures, int64_t k,
+                               enum brew_report_scores are) {
     brew_json *out = brew_json_new_object();
     char name[BREW_METRIC_NAME];
     for (int i = 0; i < BREW_METRICS; i++) {
-        if (!calibration && brew_metric_is_calibration(i)) continue;
+        bool blank = brew_metric_is_calibration(i) && are != BREW_SCORES_ARE_PROBABILITIES;
+        if (blank && are == BREW_SCORES_ARE_AN_ORDER) continue;
         const brew_figure *f = &figures->of[i];
         brew_json *figure = brew_json_new_object();
-        brew_json_set(figure, "value", brew_json_new_real(f->value));
-        brew_json_set(figure, "lo", brew_json_new_real(f->lo));
-        brew_json_set(figure, "hi", brew_json_new_real(f->hi));
-        put_int(figure, "n", f->n);
+        brew_json_set(figure, "value", brew_json_new_real(blank ? NAN : f->value));
+        brew_json_set(figure, "lo", brew_json_new_real(blank ? NAN : f->lo));
+        brew_json_set(figure, "hi", brew_json_new_real(blank ? NAN : f->hi));
+        brew_report_int(figure, "n", f->n);
+        if (are == BREW_SCORES_ARE_SAMPLED)
+            brew_json_set(figure, "sampled", brew_json_new_bool(true));
         brew_metric_name(i, k, name);
         brew_json_set(out, name, figure);
     }
     return out;
 }
 
-// n, members, and the metrics of what is compared: of one system as "metrics", of two as a, b and delta.
-static int put_figures(brew_json *out, const struct source *s, brew_figures *figures,
-                       brew_err *err) {
-    brew_figures delta[1 + BREW_BASELINES] = {0};
+void brew_report_put(brew_json *out, const struct brew_report_source *s,
+                     const brew_figures *figures, const brew_figures *delta) {
+    enum brew_report_scores are =
+        s->sampled ? BREW_SCORES_ARE_SAMPLED : BREW_SCORES_ARE_PROBABILITIES;
     int64_t k = s->options.k;
-    if (brew_evaluate(s->answers, s->score, s->n, &s->options, s->pool, figures,
-                      s->paired ? delta : NULL, err) < 0)
-        return -1;
-    put_int(out, "n", s->answers->n);
-    put_int(out, "members", figures[0].counts.members);
     if (!s->paired) {
-        brew_json_set(out, "metrics", metrics_json(&figures[0], k, true));
-        return 0;
+        brew_json_set(out, "metrics", brew_report_metrics(&figures[0], k, are));
+        return;
     }
     for (int i = 0; i < 2; i++) {
         brew_json *side = brew_json_new_object();
-        brew_json_set(side, "metrics", metrics_json(&figures[i], k, true));
+        brew_json_set(side, "metrics", brew_report_metrics(&figures[i], k, are));
         brew_json_set(out, i ? "b" : "a", side);
     }
-    brew_json_set(out, "delta", metrics_json(&delta[1], k, true));
-    return 0;
+    brew_json_set(out, "delta", brew_report_metrics(&delta[1], k, are));
 }
-
-// ---- slices ----
-
-struct slice_value {
-    const char *text; // NULL: missing
-    uint32_t value;
-};
-
-// Numbers by size, texts by their bytes behind them, what is missing last.
-static int by_text(const void *left, const void *right) {
-    const struct slice_value *a = left, *b = right;
-    if (!a->text || !b->text) return (b->text != NULL) - (a->text != NULL);
-    double x, y;
-    bool number_a = brew_parse_double(a->text, strlen(a->text), &x);
-    bool number_b = brew_parse_double(b->text, strlen(b->text), &y);
-    if (number_a && number_b && x != y) return x < y ? -1 : 1;
-    if (number_a != number_b) return number_a ? -1 : 1;
-    return strcmp(a->text, b->text);
-}
-
-// Ranges by their lower end: "0-5" before "11-100".
-static int by_range(const void *left, const void *right) {
-    const struct slice_value *a = left, *b = right;
-    if (!a->text || !b->text) return (b->text != NULL) - (a->text != NULL);
-    long x = strtol(a->text, NULL, 10), y = strtol(b->text, NULL, 10);
-    return (x > y) - (x < y);
-}
-
-static uint32_t value_of(const struct source *s, const brew_by *by, size_t row) {
-    return by->value[s->by_row ? s->by_row[row] : row];
-}
-
-static int put_slice(brew_json *slices, const struct source *s, const brew_by *by,
-                     const struct slice_value *value, brew_err *err) {
-    uint32_t *rows = brew_alloc((s->answers->n + 1) * sizeof *rows);
-    size_t n = 0, m = s->paired ? 2 : 1;
-    for (size_t i = 0; i < s->answers->n; i++)
-        if (value_of(s, by, i) == value->value) rows[n++] = (uint32_t)i;
-    int status = 0;
-    if (n) {
-        brew_answers part = {0};
-        brew_figures figures[2];
-        double *score[2];
-        struct source of = *s;
-        brew_answers_select(s->answers, rows, n, &part);
-        of.answers = &part;
-        of.n = m;
-        for (size_t i = 0; i < m; i++) {
-            of.score[i] = score[i] = brew_alloc(n * sizeof **score);
-            for (size_t k = 0; k < n; k++) score[i][k] = s->score[i][rows[k]];
-        }
-        brew_json *slice = brew_json_new_object();
-        brew_json_set(slice, "by", brew_json_new_string(by->field, strlen(by->field)));
-        brew_json_set(slice, "value",
-                      value->text ? brew_json_new_string(value->text, strlen(value->text))
-                                  : brew_json_new_real(NAN));
-        status = put_figures(slice, &of, figures, err);
-        brew_json_push(slices, slice);
-        for (size_t i = 0; i < m; i++) free(score[i]);
-        brew_answers_release(&part);
-    }
-    free(rows);
-    return status;
-}
-
-static int put_slices(brew_json *out, const struct source *s, brew_err *err) {
-    brew_json *slices = brew_json_new_array();
-    brew_json_set(out, "slices", slices);
-    for (size_t b = 0; b < s->by->n_by; b++) {
-        const brew_by *by = &s->by->by[b];
-        size_t n = by->values.count;
-        if (n == 0) continue;
-        struct slice_value *values = brew_alloc((n + 1) * sizeof *values);
-        for (size_t v = 0; v < n; v++)
-            values[v] = (struct slice_value){brew_by_text(by, (uint32_t)v), (uint32_t)v};
-        values[n] = (struct slice_value){NULL, BREW_BY_MISSING};
-        qsort(values, n + 1, sizeof *values, by->history ? by_range : by_text);
-        int status = 0;
-        for (size_t v = 0; status == 0 && v <= n; v++)
-            status = put_slice(slices, s, by, &values[v], err);
-        free(values);
-        if (status < 0) return -1;
-    }
-    return 0;
-}
-
-// ---- the rest of the object ----
 
 static size_t count_members(const brew_answers *answers) {
     uint8_t *seen = brew_calloc(answers->n_members + 1, 1);
@@ -168,7 +68,7 @@ static brew_evaluate_options choose(const brew_evaluate_options *asked,
     return out;
 }
 
-static void put_interval(brew_json *out, const struct source *s) {
+static void put_interval(brew_json *out, const struct brew_report_source *s) {
     brew_json *interval = brew_json_new_object();
     bool boot = s->options.method == BREW_INTERVAL_BOOTSTRAP;
     const char *method = boot ? "bootstrap" : "clustered variance";
@@ -176,65 +76,171 @@ static void put_interval(brew_json *out, const struct source *s) {
     brew_json_set(interval, "cluster", brew_json_new_string("member", 6));
     brew_json_set(interval, "level", brew_json_new_real(.95));
     if (boot) {
-        put_int(interval, "replicates", (uint64_t)s->options.replicates);
-        put_int(interval, "seed", s->options.seed);
+        brew_report_int(interval, "replicates", (uint64_t)s->options.replicates);
+        brew_report_int(interval, "seed", s->options.seed);
     }
     brew_json_set(out, "interval", interval);
 }
 
-static void put_counts(brew_json *out, const brew_figures *f, const brew_reader *reader) {
+static void put_counts(brew_json *out, const brew_figures *f, const brew_reader *reader,
+                       const brew_answers *answers) {
     brew_json *left = brew_json_new_object();
-    put_int(left, "unknown_outcomes", reader->counts.unknown);
-    put_int(left, "one_class_members", f->counts.one_class_members);
-    put_int(left, "groups_without_positive", f->counts.groups_without_positive);
+    char digest[33];
+    brew_report_int(left, "unknown_outcomes", reader->counts.unknown);
+    brew_report_int(left, "one_class_members", f->counts.one_class_members);
+    brew_report_int(left, "groups_without_positive", f->counts.groups_without_positive);
     brew_json_set(out, "left_out", left);
-    put_int(out, "groups", f->counts.groups);
-    put_int(out, "groups_without_negative", f->counts.groups_without_negative);
-    put_int(out, "records", reader->counts.records);
-    put_int(out, "records_without_member", reader->counts.records_without_member);
-    brew_json_set(out, "weighted", brew_json_new_bool(reader->answers.weighted));
+    brew_report_int(out, "groups", f->counts.groups);
+    brew_report_int(out, "groups_without_negative", f->counts.groups_without_negative);
+    brew_report_int(out, "records", reader->counts.records);
+    brew_report_int(out, "records_without_member", reader->counts.records_without_member);
+    brew_json_set(out, "weighted", brew_json_new_bool(answers->weighted));
+    brew_json_set(out, "graded", brew_json_new_bool(answers->graded));
+    brew_json_set(out, "sampled", brew_json_new_bool(reader->counts.sampled > 0));
+    brew_reader_questions(reader, digest);
+    brew_json_set(out, "questions", brew_json_new_string(digest, 32));
 }
 
-static void put_baselines(brew_json *out, const brew_baselines *b, const brew_answers *answers,
-                          const brew_figures *figures, int64_t k) {
-    brew_json *baselines = brew_json_new_object(), *events = brew_json_new_object();
-    uint64_t members, items;
-    for (int i = 0; i < BREW_BASELINES; i++)
-        brew_json_set(baselines, brew_baseline_name(i),
-                      metrics_json(&figures[i], k, brew_baseline_is_probability(i)));
-    brew_json_set(out, "baselines", baselines);
-    brew_baselines_unseen(b, answers, &members, &items);
-    put_int(events, "before_split", b->all.n);
-    put_int(events, "positive", b->all.positives);
-    put_int(events, "answers_of_unseen_members", members);
-    put_int(events, "answers_of_unseen_items", items);
-    brew_json_set(out, "events", events);
+static int put_reliability(brew_json *out, const struct brew_report_source *s, brew_err *err) {
+    brew_reliability_bin bins[BREW_ECE_BINS];
+    brew_json *table = brew_json_new_array();
+    brew_json_set(out, "reliability", table);
+    if (s->sampled) return 0;
+    if (brew_reliability(s->answers, s->score[0], s->pool, bins, err) < 0) return -1;
+    for (int i = 0; i < BREW_ECE_BINS; i++) {
+        if (bins[i].n == 0) continue;
+        const struct {
+            const char *key;
+            double value;
+        } reals[] = {
+            {"from", bins[i].from},         {"to", bins[i].to}, {"predicted", bins[i].predicted},
+            {"observed", bins[i].observed}, {"lo", bins[i].lo}, {"hi", bins[i].hi}};
+        brew_json *bin = brew_json_new_object();
+        for (size_t k = 0; k < sizeof reals / sizeof *reals; k++)
+            brew_json_set(bin, reals[k].key, brew_json_new_real(reals[k].value));
+        brew_report_int(bin, "n", bins[i].n);
+        brew_report_int(bin, "members", bins[i].members);
+        brew_json_push(table, bin);
+    }
+    return 0;
 }
 
-brew_json *brew_report_one(const brew_reader *reader, const brew_baselines *baselines,
+static brew_json *child(brew_json *object, const char *key) {
+    brew_json *found = brew_json_get(object, key);
+    if (found) return found;
+    found = brew_json_new_object();
+    brew_json_set(object, key, found);
+    return found;
+}
+
+static void turn(brew_figures *figures) {
+    for (int i = 0; i < BREW_METRICS; i++) {
+        brew_figure *f = &figures->of[i];
+        double lo = f->lo;
+        f->value = 0 - f->value;
+        f->lo = 0 - f->hi;
+        f->hi = 0 - lo;
+    }
+}
+
+// The other systems by kind and name, and "ahead": ours less theirs, paired.
+static void put_systems(brew_json *out, const struct brew_report_source *s,
+                        const brew_systems *others, const brew_figures *figures,
+                        brew_figures *delta) {
+    if (others->n == 0) return;
+    brew_json *ahead = brew_json_new_object();
+    for (size_t i = 0; i < others->n; i++) {
+        const brew_system *other = &others->list[i];
+        enum brew_report_scores are = !other->probability ? BREW_SCORES_ARE_AN_ORDER
+                                      : s->sampled        ? BREW_SCORES_ARE_SAMPLED
+                                                          : BREW_SCORES_ARE_PROBABILITIES;
+        brew_json_set(child(out, other->kind), other->name,
+                      brew_report_metrics(&figures[1 + i], s->options.k, are));
+        turn(&delta[1 + i]);
+        brew_json_set(child(ahead, other->kind), other->name,
+                      brew_report_metrics(&delta[1 + i], s->options.k, are));
+    }
+    brew_json_set(out, "ahead", ahead);
+}
+
+// The rows that every system has a score for: all (NULL), or a list of *n.
+static uint32_t *common_rows(const brew_answers *answers, const brew_systems *others,
+                             brew_json *out, size_t *n) {
+    uint8_t *lacks = brew_calloc(answers->n + 1, 1);
+    brew_json *missing = brew_json_new_object();
+    uint32_t *rows = NULL;
+    size_t lacking = 0;
+    for (size_t o = 0; o < others->n; o++) {
+        size_t own = 0;
+        for (size_t i = 0; i < answers->n; i++)
+            if (isnan(others->list[o].score[i])) own += lacks[i] = 1;
+        if (own) brew_report_int(missing, others->list[o].name, own);
+        lacking += own;
+    }
+    *n = 0;
+    if (lacking) {
+        rows = brew_alloc((answers->n + 1) * sizeof *rows);
+        for (size_t i = 0; i < answers->n; i++)
+            if (!lacks[i]) rows[(*n)++] = (uint32_t)i;
+        brew_json_set(out, "missing", missing);
+    } else {
+        brew_json_free(missing);
+    }
+    free(lacks);
+    return rows;
+}
+
+static const double **columns_of(const brew_reader *reader, const brew_systems *others,
+                                 const uint32_t *rows, size_t n) {
+    const double **score = brew_alloc((1 + others->n) * sizeof *score);
+    for (size_t o = 0; o <= others->n; o++) {
+        const double *from = o ? others->list[o - 1].score : reader->answers.score;
+        double *to = brew_realloc_array(NULL, (rows ? n : reader->answers.n) + 1, sizeof *to);
+        for (size_t i = 0; i < (rows ? n : reader->answers.n); i++)
+            to[i] = from[rows ? rows[i] : i];
+        score[o] = to;
+    }
+    return score;
+}
+
+brew_json *brew_report_one(const brew_reader *reader, const brew_systems *others,
                            const brew_evaluate_options *options, brew_pool *pool, brew_err *err) {
-    brew_json *out = brew_json_new_object();
-    brew_figures figures[1 + BREW_BASELINES];
-    double *score[BREW_BASELINES] = {NULL};
-    struct source s = {.answers = &reader->answers,
-                       .n = 1,
-                       .by = reader,
-                       .options = choose(options, &reader->answers),
-                       .pool = pool,
-                       .score = {reader->answers.score}};
-    for (int i = 0; baselines && i < BREW_BASELINES; i++) {
-        score[i] = brew_alloc((reader->answers.n + 1) * sizeof **score);
-        brew_baselines_score(baselines, s.answers, i, score[i]);
-        s.score[s.n++] = score[i];
-    }
-    int status = put_figures(out, &s, figures, err);
+    static const brew_systems none;
+    if (!others) others = &none;
+    brew_json *out = brew_json_new_object(), *about = brew_json_new_object();
+    brew_answers kept = {0};
+    size_t n = 0, systems = 1 + others->n;
+    uint32_t *rows = common_rows(&reader->answers, others, about, &n);
+    if (rows) brew_answers_select(&reader->answers, rows, n, &kept);
+    const double **score = columns_of(reader, others, rows, n);
+    brew_figures *figures = brew_calloc(2 * systems, sizeof *figures), *delta = figures + systems;
+    struct brew_report_source s = {.answers = rows ? &kept : &reader->answers,
+                                   .score = score,
+                                   .n = systems,
+                                   .sampled = reader->counts.sampled > 0,
+                                   .by = reader,
+                                   .by_row = rows,
+                                   .pool = pool};
+    s.options = choose(options, s.answers);
+    int status = brew_evaluate(s.answers, s.score, s.n, &s.options, pool, figures, delta, err);
     if (status == 0) {
-        put_counts(out, &figures[0], reader);
-        if (baselines) put_baselines(out, baselines, s.answers, &figures[1], options->k);
+        brew_report_int(out, "n", s.answers->n);
+        brew_report_int(out, "members", figures[0].counts.members);
+        brew_report_put(out, &s, figures, NULL);
+        put_counts(out, &figures[0], reader, s.answers);
+        put_systems(out, &s, others, figures, delta);
+        if (rows) brew_json_set(out, "missing", brew_json_copy(brew_json_get(about, "missing")));
         put_interval(out, &s);
-        status = put_slices(out, &s, err);
+        status = brew_report_tasks(out, &s, err);
     }
-    for (int i = 0; i < BREW_BASELINES; i++) free(score[i]);
+    if (status == 0) status = brew_report_slices(out, &s, err);
+    if (status == 0) status = put_reliability(out, &s, err);
+    for (size_t i = 0; i < systems; i++) free((void *)score[i]);
+    free(score);
+    free(figures);
+    free(rows);
+    brew_answers_release(&kept);
+    brew_json_free(about);
     if (status == 0) return out;
     brew_json_free(out);
     return NULL;
@@ -244,28 +250,34 @@ brew_json *brew_report_two(const brew_reader *a, const brew_reader *b, const bre
                            const brew_evaluate_options *options, brew_pool *pool, brew_err *err) {
     brew_json *out = brew_json_new_object();
     brew_answers answers = {0};
-    brew_figures figures[2];
+    brew_figures figures[2], delta[2];
     double *score = brew_alloc((join->n + 1) * sizeof *score);
     brew_answers_select(&a->answers, join->row_a, join->n, &answers);
     for (size_t i = 0; i < join->n; i++) score[i] = b->answers.score[join->row_b[i]];
-    struct source s = {.answers = &answers,
-                       .score = {answers.score, score},
-                       .n = 2,
-                       .paired = true,
-                       .by = a,
-                       .by_row = join->row_a,
-                       .options = choose(options, &answers),
-                       .pool = pool};
-    int status = put_figures(out, &s, figures, err);
+    const double *both[] = {answers.score, score};
+    struct brew_report_source s = {.answers = &answers,
+                                   .score = both,
+                                   .n = 2,
+                                   .paired = true,
+                                   .sampled = a->counts.sampled + b->counts.sampled > 0,
+                                   .by = a,
+                                   .by_row = join->row_a,
+                                   .options = choose(options, &answers),
+                                   .pool = pool};
+    int status = brew_evaluate(&answers, both, 2, &s.options, pool, figures, delta, err);
     if (status == 0) {
-        put_counts(out, &figures[0], a);
+        brew_report_int(out, "n", answers.n);
+        brew_report_int(out, "members", figures[0].counts.members);
+        brew_report_put(out, &s, figures, delta);
+        put_counts(out, &figures[0], a, &answers);
         brew_json *missing = brew_json_new_object();
-        put_int(missing, "only_a", join->only_a);
-        put_int(missing, "only_b", join->only_b);
+        brew_report_int(missing, "only_a", join->only_a);
+        brew_report_int(missing, "only_b", join->only_b);
         brew_json_set(out, "missing", missing);
         put_interval(out, &s);
-        status = put_slices(out, &s, err);
+        status = brew_report_tasks(out, &s, err);
     }
+    if (status == 0) status = brew_report_slices(out, &s, err);
     free(score);
     brew_answers_release(&answers);
     if (status == 0) return out;
