@@ -240,7 +240,11 @@ static int reserve(pass *p, brew_err *err) {
 
 static int run_blocks(pass *p, brew_err *err) {
     if (p->blocks.rows_cap == 0) return 0; // nothing is read
-    if (brew_model_rope(p->model, p->blocks.positions, err) < 0 || reserve(p, err) < 0) return -1;
+    brew_model *model = p->model;
+    if (brew_rope_reserve(p->be, &model->config, p->blocks.positions, &model->rope,
+                          &model->rope_positions, err) < 0 ||
+        reserve(p, err) < 0)
+        return -1;
     while (brew_blocks_next(&p->blocks, cache_bytes, p, KV_BUDGET)) {
         if (set_caches(p, err) < 0) return -1;
         int64_t n_read = fill_rows(p);

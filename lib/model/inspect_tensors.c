@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "model/inspect_parts.h"
-#include "model/weights.h"
+#include "model/names.h"
 
 // ---- the set ----
 
@@ -17,7 +17,7 @@ static int by_name(const void *a, const void *b) {
 static char *canonical(const brew_config *config, struct brew_set_item *item) {
     char hf[256];
     int64_t heads, rows = brew_tensor_n_rows(&item->tensor);
-    if (!config || !brew_weight_gguf_name(config, item->stored, hf, sizeof hf, &heads))
+    if (!config || !brew_role_gguf_name(config, item->stored, hf, sizeof hf, &heads))
         return brew_strdup(item->stored);
     if (item->tensor.n_dims == 1) rows = item->tensor.shape[0];
     if (heads && rows % (2 * heads) == 0) item->tensor.interleaved_heads = heads;

@@ -24,12 +24,8 @@ struct brew_model {
     brew_workspace workspace; // of the forward pass, kept for the next one
 };
 
-// Makes the rope hold at least `positions`.
-int brew_model_rope(brew_model *model, int64_t positions, brew_err *err);
-
-// The Hugging Face name of one of these families' tensors in a GGUF file, and how many heads its rows
-// interleave (0: none). False if it is not known.
-bool brew_weight_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
-                           int64_t *interleaved_heads);
+// Makes a rope that holds `*held` positions hold at least `positions`.
+int brew_rope_reserve(brew_backend *be, const brew_config *config, int64_t positions,
+                      brew_rope **rope, int64_t *held, brew_err *err);
 
 #endif

@@ -1,0 +1,186 @@
+#include "model/names.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What a tensor's dimensions are.
+enum dim { NONE, DIM_V, DIM_C, DIM_Q, DIM_KV, DIM_D, DIM_F };
+
+// Names in Hugging Face files and in GGUF; those of a layer follow "model.layers.N." and "blk.N.".
+// Rows and columns; vectors have no columns.
+static const struct tensor_name {
+    const char *hf, *gguf;
+    enum dim rows, cols;
+} names[BREW_ROLES] = {
+    [BREW_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight", DIM_V, DIM_C},
+    [BREW_HEAD] = {"lm_head.weight", "output.weight", DIM_V, DIM_C},
+    [BREW_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", DIM_C, NONE},
+    [BREW_ATTN_NORM] = {"input_layernorm.weight", "attn_norm.weight", DIM_C, NONE},
+    [BREW_Q] = {"self_attn.q_proj.weight", "attn_q.weight", DIM_Q, DIM_C},
+    [BREW_K] = {"self_attn.k_proj.weight", "attn_k.weight", DIM_KV, DIM_C},
+    [BREW_V] = {"self_attn.v_proj.weight", "attn_v.weight", DIM_KV, DIM_C},
+    [BREW_Q_BIAS] = {"self_attn.q_proj.bias", "attn_q.bias", DIM_Q, NONE},
+    [BREW_K_BIAS] = {"self_attn.k_proj.bias", "attn_k.bias", DIM_KV, NONE},
+    [BREW_V_BIAS] = {"self_attn.v_proj.bias", "attn_v.bias", DIM_KV, NONE},
+    [BREW_Q_NORM] = {"self_attn.q_norm.weight", "attn_q_norm.weight", DIM_D, NONE},
+    [BREW_K_NORM] = {"self_attn.k_norm.weight", "attn_k_norm.weight", DIM_D, NONE},
+    [BREW_OUT] = {"self_attn.o_proj.weight", "attn_output.weight", DIM_C, DIM_Q},
+    [BREW_OUT_BIAS] = {"self_attn.o_proj.bias", "attn_output.bias", DIM_C, NONE},
+    [BREW_MLP_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight", DIM_C, NONE},
+    [BREW_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight", DIM_F, DIM_C},
+    [BREW_UP] = {"mlp.up_proj.weight", "ffn_up.weight", DIM_F, DIM_C},
+    [BREW_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight", DIM_C, DIM_F},
+};
+
+static int64_t dim_size(const brew_config *config, enum dim dim) {
+    switch (dim) {
+    case DIM_V:
+        return config->vocab;
+    case DIM_C:
+        return config->width;
+    case DIM_Q:
+        return config->heads * config->head_dim;
+    case DIM_KV:
+        return config->kv_heads * config->head_dim;
+    case DIM_D:
+        return config->head_dim;
+    case DIM_F:
+        return config->mlp;
+    default:
+        return 1;
+    }
+}
+
+bool brew_role_used(const brew_config *config, enum brew_role role) {
+    switch (role) {
+    case BREW_HEAD:
+        return !config->tied;
+    case BREW_Q_BIAS:
+    case BREW_K_BIAS:
+    case BREW_V_BIAS:
+        return config->qkv_bias;
+    case BREW_OUT_BIAS:
+        return config->out_bias;
+    case BREW_Q_NORM:
+    case BREW_K_NORM:
+        return config->qk_norm;
+    default:
+        return true;
+    }
+}
+
+bool brew_role_matrix(enum brew_role role) {
+    return names[role].cols != NONE;
+}
+
+void brew_role_shape(const brew_config *config, enum brew_role role, int64_t shape[2]) {
+    shape[0] = dim_size(config, names[role].rows);
+    shape[1] = dim_size(config, names[role].cols);
+}
+
+void brew_role_name(char *out, size_t cap, bool gguf, enum brew_role role, int64_t layer) {
+    const char *name = gguf ? names[role].gguf : names[role].hf;
+    if (role < BREW_FIRST_OF_LAYER)
+        snprintf(out, cap, "%s", name);
+    else
+        snprintf(out, cap, "%s%lld.%s", gguf ? "blk." : "model.layers.", (long long)layer, name);
+}
+
+static void shape_text(char *out, size_t cap, int n_dims, const int64_t *shape) {
+    size_t used = (size_t)snprintf(out, cap, "[");
+    for (int i = 0; i < n_dims && used < cap; i++)
+        used +=
+            (size_t)snprintf(out + used, cap - used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (used < cap) snprintf(out + used, cap - used, "]");
+}
+
+int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum brew_role role,
+                   int64_t layer, brew_tensor *out, brew_err *err) {
+    bool gguf = brew_modeldir_gguf(dir) != NULL;
+    char name[128], want_text[64], got_text[128];
+    brew_role_name(name, sizeof name, gguf, role, layer);
+    const brew_tensor *tensor = brew_modeldir_tensor(dir, name);
+    if (!tensor) return brew_fail(err, BREW_DATA, "tensor %s is missing", name);
+    bool matrix = brew_role_matrix(role);
+    int64_t want[2];
+    brew_role_shape(config, role, want);
+    int n_dims = matrix ? 2 : 1;
+    if (tensor->n_dims != n_dims || memcmp(tensor->shape, want, (size_t)n_dims * sizeof *want)) {
+        shape_text(want_text, sizeof want_text, n_dims, want);
+        shape_text(got_text, sizeof got_text, tensor->n_dims, tensor->shape);
+        return brew_fail(err, BREW_DATA, "tensor %s has shape %s where %s belongs", name, got_text,
+                         want_text);
+    }
+    bool plain =
+        tensor->dtype == BREW_F32 || tensor->dtype == BREW_BF16 || tensor->dtype == BREW_F16;
+    bool block = tensor->dtype == BREW_Q8_0 || tensor->dtype == BREW_Q4_0 ||
+                 tensor->dtype == BREW_Q4_1 || tensor->dtype == BREW_Q4_K ||
+                 tensor->dtype == BREW_Q6_K;
+    if (!plain && !(block && matrix))
+        return brew_fail(err, BREW_DATA, "tensor %s is %s where %s belongs", name,
+                         brew_dtype_name(tensor->dtype),
+                         matrix ? "F32, BF16, F16 or a block type of GGUF" : "F32, BF16 or F16");
+    *out = *tensor;
+    if (gguf && !strcmp(config->family, "llama")) {
+        if (role == BREW_Q) out->interleaved_heads = config->heads;
+        if (role == BREW_K) out->interleaved_heads = config->kv_heads;
+    }
+    return 0;
+}
+
+static bool ends_with(const char *text, const char *tail) {
+    size_t n = strlen(text), m = strlen(tail);
+    return n >= m && !strcmp(text + n - m, tail);
+}
+
+static bool tensor_expected(const brew_config *config, bool gguf, const char *name) {
+    if (gguf ? !strcmp(name, "rope_freqs.weight") : ends_with(name, ".rotary_emb.inv_freq"))
+        return true;
+    if (!gguf && config->tied && !strcmp(name, names[BREW_HEAD].hf)) return true;
+    for (int role = 0; role < BREW_FIRST_OF_LAYER; role++)
+        if (!strcmp(name, gguf ? names[role].gguf : names[role].hf))
+            return brew_role_used(config, (enum brew_role)role);
+    const char *prefix = gguf ? "blk." : "model.layers.";
+    if (strncmp(name, prefix, strlen(prefix))) return false;
+    const char *digits = name + strlen(prefix);
+    char *rest;
+    long long layer = strtoll(digits, &rest, 10);
+    if (*digits < '0' || *digits > '9' || *rest != '.' || layer >= config->layers) return false;
+    for (int role = BREW_FIRST_OF_LAYER; role < BREW_ROLES; role++)
+        if (!strcmp(rest + 1, gguf ? names[role].gguf : names[role].hf))
+            return brew_role_used(config, (enum brew_role)role);
+    return false;
+}
+
+bool brew_role_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
+                         int64_t *interleaved_heads) {
+    long long layer = 0;
+    int prefix = 0;
+    bool in_layer = sscanf(gguf, "blk.%5lld.%n", &layer, &prefix) == 1 && prefix && layer >= 0;
+    for (int role = 0; role < BREW_ROLES; role++) {
+        if (in_layer != (role >= BREW_FIRST_OF_LAYER) || strcmp(gguf + prefix, names[role].gguf))
+            continue;
+        brew_role_name(hf, cap, false, (enum brew_role)role, layer);
+        bool interleaves = !strcmp(config->family, "llama");
+        *interleaved_heads = !interleaves                            ? 0
+                             : role == BREW_Q || role == BREW_Q_BIAS ? config->heads
+                             : role == BREW_K || role == BREW_K_BIAS ? config->kv_heads
+                                                                     : 0;
+        return true;
+    }
+    return false;
+}
+
+int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir, brew_err *err) {
+    bool gguf = brew_modeldir_gguf(dir) != NULL;
+    for (size_t i = 0; i < brew_modeldir_n_tensors(dir); i++) {
+        const char *name;
+        brew_modeldir_tensor_at(dir, i, &name);
+        if (!tensor_expected(config, gguf, name))
+            return brew_fail(err, BREW_DATA,
+                             "tensor %.120s has no place in a %s model of %lld layers", name,
+                             config->family, (long long)config->layers);
+    }
+    return 0;
+}

@@ -1,0 +1,333 @@
+// Whole models learning against PyTorch: gradients of four losses, and twenty steps of AdamW with
+// accumulation, clipping, decay and a schedule. Goldens: scripts/peers/train_goldens.py.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tap.h"
+#include "io/json.h"
+#include "model/learner.h"
+#include "train/loss.h"
+#include "train/schedule.h"
+
+static const char *const models[] = {"llama-scaled", "tiny",  "llama-tied", "llama-bias",
+                                     "qwen2",        "qwen3", "mistral"};
+enum { N_MODELS = sizeof models / sizeof *models, MAX_IDS = 256, MAX_TERMS = 3 };
+
+// ---- the stars ----
+
+// What is learned at a read: the target among its labels, and the share in the loss before its term's
+// denominator is known.
+struct aim {
+    int term;
+    int32_t target;
+    double weight;
+};
+
+struct micro_batch {
+    brew_star star;
+    brew_reads reads;
+    struct aim *aims;
+    size_t aims_cap;
+};
+
+static int32_t ids[MAX_IDS];
+
+static size_t read_ids(const brew_json *array) {
+    size_t n = brew_json_length(array);
+    if (n > MAX_IDS) n = 0;
+    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)brew_json_int(brew_json_at(array, i));
+    return n;
+}
+
+static void micro_batch_reset(struct micro_batch *batch) {
+    brew_star_reset(&batch->star);
+    brew_reads_reset(&batch->reads);
+}
+
+static void micro_batch_release(struct micro_batch *batch) {
+    brew_star_release(&batch->star);
+    brew_reads_release(&batch->reads);
+    free(batch->aims);
+}
+
+static void add_read(struct micro_batch *batch, int64_t row, size_t labels, struct aim aim) {
+    size_t i = batch->reads.n;
+    BREW_GROW(batch->aims, i + 1, batch->aims_cap);
+    batch->aims[i] = aim;
+    brew_reads_add(&batch->reads, row, ids, labels);
+}
+
+// One answer: [set, target, weight], standing at `at` of the array.
+static void add_answer(struct micro_batch *batch, const brew_json *sets, const brew_json *answer,
+                       size_t at, int64_t row, int term) {
+    int32_t target = (int32_t)brew_json_int(brew_json_at(answer, at + 1));
+    double weight = brew_json_real(brew_json_at(answer, at + 2));
+    size_t n = read_ids(brew_json_at(sets, (size_t)brew_json_int(brew_json_at(answer, at))));
+    brew_star_add_answer(&batch->star, row, brew_star_add_set(&batch->star, ids, n), target,
+                         (float)weight, 0);
+    if (target >= 0) add_read(batch, row, n, (struct aim){term, target, weight});
+}
+
+static void add_document(struct micro_batch *batch, const brew_json *request) {
+    brew_star *star = &batch->star;
+    int64_t start = (int64_t)star->n_ids;
+    brew_star_add_request(star);
+    size_t n = read_ids(brew_json_get(request, "query"));
+    brew_star_add_ids(star, ids, n);
+    brew_star_add_meta(star, "{}", 2);
+    for (int64_t row = start; row + 1 < start + (int64_t)n; row++) {
+        ids[0] = star->ids[row + 1];
+        add_read(batch, row, 1, (struct aim){0, 0, 1});
+    }
+}
+
+static void add_request(struct micro_batch *batch, const brew_json *sets, const brew_json *request,
+                        bool with_history) {
+    brew_star *star = &batch->star;
+    int64_t start = (int64_t)star->n_ids, ends[MAX_IDS];
+    brew_star_add_request(star);
+    brew_star_add_ids(star, ids, read_ids(brew_json_get(request, "query")));
+    const brew_json *items = brew_json_get(request, "items");
+    for (size_t i = 0; i < brew_json_length(items); i++) {
+        brew_star_add_item(star);
+        brew_star_add_ids(star, ids, read_ids(brew_json_at(items, i)));
+        ends[i] = (int64_t)star->n_ids - 1;
+    }
+    const brew_json *answers = brew_json_get(request, "answers");
+    for (size_t i = 0; i < brew_json_length(answers); i++)
+        add_answer(batch, sets, brew_json_at(answers, i), 0, ends[i], 0);
+    const brew_json *history = brew_json_get(request, "history");
+    for (size_t i = 0; with_history && i < brew_json_length(history); i++) {
+        const brew_json *seen = brew_json_at(history, i);
+        add_answer(batch, sets, seen, 1, start + brew_json_int(brew_json_at(seen, 0)), 1);
+    }
+    brew_star_add_meta(star, "{}", 2);
+}
+
+// ---- a step ----
+
+struct goldens {
+    brew_json *input; // recipe, sets, requests
+    const brew_json *recipe, *sets, *requests;
+};
+
+static double recipe(const struct goldens *g, const char *name) {
+    return brew_json_real(brew_json_get(g->recipe, name));
+}
+
+struct session {
+    const struct goldens *goldens;
+    const char *objective;
+    brew_learner *learner;
+    struct micro_batch batch;
+    brew_read_result result;
+    float *d_logits, *d_rest;
+    size_t d_logits_cap, d_rest_cap;
+};
+
+static void load(struct session *s, size_t first, size_t n) {
+    bool lm = !strcmp(s->objective, "lm");
+    micro_batch_reset(&s->batch);
+    s->batch.reads.rest = lm || !strcmp(s->objective, "vocab");
+    for (size_t i = first; i < first + n; i++) {
+        const brew_json *request =
+            brew_json_at(s->goldens->requests, i % brew_json_length(s->goldens->requests));
+        if (lm)
+            add_document(&s->batch, request);
+        else
+            add_request(&s->batch, s->goldens->sets, request, strcmp(s->objective, "items") != 0);
+    }
+}
+
+// Adds the micro-batch's gradients; the loss.
+static double learn(struct session *s, const double *scales) {
+    brew_err err = {0};
+    const brew_reads *reads = &s->batch.reads;
+    if (brew_learner_forward(s->learner, &s->batch.star, reads, true, &s->result, &err) < 0) {
+        ok(false, "a forward pass: %s", err.text);
+        return NAN;
+    }
+    size_t labels = reads->n ? (size_t)reads->splits[reads->n] : 0;
+    BREW_GROW(s->d_logits, labels + 1, s->d_logits_cap);
+    BREW_GROW(s->d_rest, reads->n + 1, s->d_rest_cap);
+    memset(s->d_logits, 0, labels * sizeof(float));
+    memset(s->d_rest, 0, reads->n * sizeof(float));
+    double loss = 0;
+    for (size_t i = 0; i < reads->n; i++) {
+        const struct aim *aim = &s->batch.aims[i];
+        int64_t at = reads->splits[i];
+        double scale = scales[aim->term] * aim->weight;
+        brew_logits row = {(size_t)(reads->splits[i + 1] - at), s->result.logits + at, -INFINITY};
+        if (reads->rest) row.rest = s->result.rest[i];
+        loss += scale *
+                (reads->rest
+                     ? brew_loss_vocab(&row, aim->target, scale, s->d_logits + at, &s->d_rest[i])
+                     : brew_loss_labels(&row, aim->target, NULL, 0, scale, s->d_logits + at));
+    }
+    if (brew_learner_backward(s->learner, s->d_logits, reads->rest ? s->d_rest : NULL, &err) < 0)
+        ok(false, "a backward pass: %s", err.text);
+    return loss;
+}
+
+// A step's gradients over `n` requests, in micro-batches of `micro`; the loss.
+static double accumulate(struct session *s, size_t first, size_t n, size_t micro) {
+    double scales[MAX_TERMS] = {0}, loss = 0;
+    load(s, first, n);
+    for (size_t i = 0; i < s->batch.reads.n; i++)
+        scales[s->batch.aims[i].term] += s->batch.aims[i].weight;
+    for (int t = 0; t < MAX_TERMS; t++)
+        if (scales[t] > 0)
+            scales[t] = (t == 1 ? recipe(s->goldens, "history_weight") : 1) / scales[t];
+    for (size_t i = 0; i < n; i += micro) {
+        load(s, first + i, n - i < micro ? n - i : micro);
+        loss += learn(s, scales);
+    }
+    return loss;
+}
+
+// ---- gradients ----
+
+// The relative length of the difference from gold, estimated by sums under random signs.
+static double difference(brew_learner *learner, size_t index, const brew_json *gold) {
+    const brew_parameter *p = brew_learner_parameter(learner, index);
+    size_t n = (size_t)(p->rows * p->cols), sums = brew_json_length(gold) - 1;
+    float *values = brew_calloc(n, sizeof *values);
+    brew_learner_get(learner, BREW_GRADIENTS, index, 0, p->rows, values);
+    double squares = 0;
+    for (size_t k = 0; k < sums; k++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += brew_rand_u64(0, k, i) >> 63 ? -(double)values[i] : (double)values[i];
+        sum -= brew_json_real(brew_json_at(gold, k + 1));
+        squares += sum * sum;
+    }
+    free(values);
+    return sqrt(squares / (double)sums) / brew_json_real(brew_json_at(gold, 0));
+}
+
+static void test_gradients(struct session *s, const brew_json *golden, const char *name,
+                           const char *level, double bound) {
+    const char *const objectives[] = {"items", "history", "vocab", "lm"};
+    size_t n = (size_t)recipe(s->goldens, "gradient_requests");
+    for (size_t o = 0; o < 4; o++) {
+        s->objective = objectives[o];
+        const brew_json *gold = brew_json_get(brew_json_get(golden, "gradients"), objectives[o]);
+        const brew_json *tensors = brew_json_get(gold, "tensors");
+        double loss = accumulate(s, 0, n, n), worst = 0,
+               want = brew_json_real(brew_json_get(gold, "loss"));
+        const char *where = "none";
+        for (size_t i = 0; i < brew_learner_n(s->learner); i++) {
+            const char *tensor = brew_learner_parameter(s->learner, i)->name;
+            double d = difference(s->learner, i, brew_json_get(tensors, tensor));
+            if (!(d <= worst)) {
+                worst = d;
+                where = tensor;
+            }
+        }
+        brew_learner_drop(s->learner);
+        ok(fabs(loss - want) <= bound && worst <= bound && worst > 0,
+           "%s, %s, %s: gradients of %zu tensors within %g (worst %.2g: %s; loss off by %.2g)",
+           name, level, objectives[o], brew_learner_n(s->learner), bound, worst, where,
+           loss - want);
+    }
+}
+
+// ---- trajectories ----
+
+static void test_trajectory(struct session *s, const brew_json *golden, const char *name,
+                            const char *level) {
+    const struct goldens *g = s->goldens;
+    const brew_json *gold = brew_json_get(brew_json_get(golden, "trajectories"), s->objective);
+    const brew_json *losses = brew_json_get(gold, "losses"), *norms = brew_json_get(gold, "norms");
+    int64_t steps = (int64_t)recipe(g, "steps");
+    size_t batch = (size_t)recipe(g, "batch");
+    brew_schedule schedule = {
+        .kind = BREW_COSINE, .steps = steps, .warmup = (int64_t)recipe(g, "warmup")};
+    const brew_json *betas = brew_json_get(g->recipe, "betas");
+    double worst = 0, worst_norm = 0, clip = recipe(g, "clip");
+    for (int64_t step = 1; step <= steps; step++) {
+        double loss = accumulate(s, (size_t)(step - 1) * batch, batch, 2);
+        double norm = brew_learner_norm(s->learner);
+        double off = fabs(loss - brew_json_real(brew_json_at(losses, (size_t)step - 1)));
+        double gold_norm = brew_json_real(brew_json_at(norms, (size_t)step - 1));
+        if (!(off <= worst)) worst = off;
+        off = fabs(norm / gold_norm - 1);
+        if (!(off <= worst_norm)) worst_norm = off;
+        brew_adamw adamw = {.lr = recipe(g, "lr") * brew_schedule_at(&schedule, step),
+                            .beta1 = brew_json_real(brew_json_at(betas, 0)),
+                            .beta2 = brew_json_real(brew_json_at(betas, 1)),
+                            .eps = recipe(g, "eps"),
+                            .decay = recipe(g, "decay"),
+                            .scale = norm > clip ? clip / (norm + 1e-6) : 1, // as PyTorch clips
+                            .step = step};
+        brew_learner_update(s->learner, &adamw);
+    }
+    ok(worst <= 2e-4 && brew_json_length(losses) == (size_t)steps,
+       "%s, %s, %s: losses of %lld steps within 2e-4 (worst %.2g; norms %.2g)", name, level,
+       s->objective, (long long)steps, worst, worst_norm);
+}
+
+// ---- all models ----
+
+static brew_learner *open_learner(const char *name, brew_backend *be) {
+    char path[256];
+    brew_err err = {0};
+    snprintf(path, sizeof path, "testdata/models/%s", name);
+    brew_modeldir *dir = brew_modeldir_open(path, &err);
+    brew_learner_options options = {0};
+    brew_learner *learner = dir ? brew_learner_open(dir, be, &options, &err) : NULL;
+    if (!learner) ok(false, "%s: %s", path, err.text);
+    if (dir) brew_modeldir_close(dir);
+    return learner;
+}
+
+static void test_model(const struct goldens *goldens, const char *name, brew_backend *be) {
+    const char *const objectives[] = {"items", "history", "lm"};
+    char path[256];
+    brew_err err = {0};
+    struct session s = {.goldens = goldens};
+    snprintf(path, sizeof path, "testdata/train/%s.json", name);
+    brew_json *golden = brew_json_load(path, &err);
+    s.learner = open_learner(name, be);
+    if (ok(golden && s.learner, "%s opens", name))
+        test_gradients(&s, golden, name, be->level, 1e-4);
+    brew_learner_free(s.learner);
+    for (size_t o = 0; o < 3; o++) {
+        s.objective = objectives[o];
+        s.learner = open_learner(name, be);
+        if (s.learner) test_trajectory(&s, golden, name, be->level);
+        brew_learner_free(s.learner);
+    }
+    micro_batch_release(&s.batch);
+    brew_read_result_release(&s.result);
+    free(s.d_logits);
+    free(s.d_rest);
+    brew_json_free(golden);
+}
+
+int main(void) {
+    brew_err err = {0};
+    const char *const *levels = brew_backend_levels();
+    const char *only = getenv("BREW_KERNEL"); // one level instead of all this machine has
+    struct goldens goldens = {.input = brew_json_load("testdata/train/requests.json", &err)};
+    if (!ok(goldens.input != NULL, "the stars are read")) return tap_done();
+    goldens.recipe = brew_json_get(goldens.input, "recipe");
+    goldens.sets = brew_json_get(goldens.input, "sets");
+    goldens.requests = brew_json_get(goldens.input, "requests");
+    brew_pool *pool = brew_pool_new(2);
+    for (size_t l = 0; levels[l]; l++) {
+        if (only && *only && strcmp(only, levels[l])) continue;
+        brew_backend *be = brew_backend_open(levels[l], BREW_PRECISION_F32, pool, &err);
+        if (!ok(be != NULL, "%s opens", levels[l])) continue;
+        const brew_train_ops *train = be->ops->train;
+        bool complete = train && train->matmul_dw && train->attend_back && train->head_lse_back;
+        for (int m = 0; complete && m < N_MODELS; m++) test_model(&goldens, models[m], be);
+        brew_backend_close(be);
+    }
+    brew_pool_free(pool);
+    brew_json_free(goldens.input);
+    return tap_done();
+}
