@@ -16,7 +16,28 @@ static const struct brew_cpu_level levels[] = {
     {"generic", &brew_cpu_generic_f32_kernels, &brew_cpu_generic_wide_kernels},
 };
 
-static const brew_train_ops train_ops = {0};
+static const brew_train_ops train_ops = {
+    .weight_floats = brew_cpu_weight_floats,
+    .weight_pack = brew_cpu_weight_pack,
+    .weight_unpack = brew_cpu_weight_unpack,
+    .weight_learn = brew_cpu_weight_learn,
+    .weight_refresh = brew_cpu_weight_refresh,
+    .matmul_dx = brew_cpu_matmul_dx,
+    .matmul_dw = brew_cpu_matmul_dw,
+    .column_sums = brew_cpu_column_sums,
+    .operand_rows = brew_cpu_operand_rows,
+    .swiglu = brew_cpu_swiglu,
+    .swiglu_back = brew_cpu_swiglu_back,
+    .norm_back = brew_cpu_norm_back,
+    .rotate = brew_cpu_rotate,
+    .rotate_back = brew_cpu_rotate_back,
+    .add = brew_cpu_add,
+    .zero = brew_cpu_zero,
+    .scatter = brew_host_scatter,
+    .embed_back = brew_cpu_embed_back,
+    .sum_squares = brew_cpu_sum_squares,
+    .adamw = brew_cpu_adamw,
+};
 
 static const brew_ops ops = {
     .name = "cpu",
@@ -67,21 +88,31 @@ int brew_cpu_open(brew_backend *be, brew_err *err) {
 
 void brew_cpu_close(brew_backend *be) {
     struct brew_cpu_state *state = be->state;
-    free(state->scratch);
+    free(state->scratch.memory);
+    free(state->shared.memory);
     free(state);
+}
+
+static char *buffer_memory(struct brew_cpu_buffer *buffer, int64_t bytes) {
+    size_t need = (size_t)bytes + 64;
+    if (need > buffer->bytes) {
+        free(buffer->memory);
+        buffer->memory = brew_alloc(need);
+        buffer->bytes = need;
+    }
+    return buffer->memory + (-(uintptr_t)buffer->memory & 63);
 }
 
 struct brew_cpu_scratch brew_cpu_scratch(brew_backend *be, int64_t share) {
     struct brew_cpu_state *state = be->state;
     share = round_up(share, 64);
-    size_t need = (size_t)(share * brew_pool_threads(be->pool)) + 64;
-    if (need > state->scratch_cap) {
-        free(state->scratch);
-        state->scratch = brew_alloc(need);
-        state->scratch_cap = need;
-    }
-    char *aligned = state->scratch + (-(uintptr_t)state->scratch & 63);
-    return (struct brew_cpu_scratch){aligned, share};
+    char *memory = buffer_memory(&state->scratch, share * brew_pool_threads(be->pool));
+    return (struct brew_cpu_scratch){memory, share};
+}
+
+void *brew_cpu_shared(brew_backend *be, int64_t bytes) {
+    struct brew_cpu_state *state = be->state;
+    return buffer_memory(&state->shared, bytes);
 }
 
 struct steady {

@@ -34,12 +34,16 @@ struct brew_cpu_step {
     float *max, *sum, *out;   // [rows], [rows][16], [rows][Dp]: the rows' state
 };
 
+struct brew_cpu_adamw;
+
 // What a level does, for one kind of storage.
 struct brew_cpu_kernels {
     int s;       // elements side by side: 1 (F32) or 2 (bf16)
     bool coarse; // precision bf16: values are rounded where they are stored
     // c[rows, 32] (rows `ldc` apart) = a * b over `steps` steps.
     void (*tile)(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc);
+    // The same, going on with the chains in c.
+    void (*tile_on)(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc);
     // y[rows, columns] = c + bias, or y + (c + bias); c [12][32]; bias [32] or NULL.
     void (*store)(const float *c, int rows, int64_t columns, const float *bias, bool add, float *y,
                   int64_t ldy);
@@ -58,8 +62,9 @@ struct brew_cpu_kernels {
     void (*finish)(const float *o, const float *sum, int64_t d, float *out);
     // The log-sum-exp's running state of `rows` rows and `columns` more logits in c [12][32].
     void (*fold)(const float *c, int rows, int columns, float *max, float *sum);
-    // n bf16 values as F32; n a multiple of 32.
+    // n bf16 values as F32, and F32 values as bf16; n a multiple of 32.
     void (*widen)(const uint16_t *from, int64_t n, float *to);
+    void (*narrow)(const float *from, int64_t n, uint16_t *to);
     // c[rows, 32] *= row_scales[row] * scales[column], the two multiplied first.
     void (*scale)(float *c, int rows, const float *row_scales, const float *scales);
     // n E4M3 values as elements; n a multiple of 32.
@@ -70,6 +75,41 @@ struct brew_cpu_kernels {
     void (*round_i8)(void *tile, int64_t steps, int rows, float *scales);
     // c[rows, 32] = a * b over `steps` steps of four, a of u8, b [steps][32][4] of I8.
     void (*tile_i8)(int64_t steps, const void *a, const void *b, int rows, int32_t *c);
+
+    // ---- learning: level_train.h ----
+    // n <= `lanes` columns of s rows as one step of a side of a product: elements [lanes][s], zeros
+    // behind. `odd` NULL: zeros; it is not read where s is 1. lanes: 12 or 32.
+    void (*weave)(const float *even, const float *odd, int64_t n, int lanes, void *out);
+    // [rows][32] transposed into [32/s][32][s]: 32 steps of elements; zeros for rows that lack.
+    void (*flip)(const float *from, int rows, void *to);
+    // The inverse of put, from column 0 on.
+    void (*take)(const void *tile, int lane, int64_t n, float *values);
+    void (*gate)(const float *g, const float *u, int64_t n, float *h); // silu(g) u
+    void (*gate_back)(const float *g, const float *u, const float *dh, int64_t n, float *dg,
+                      float *du, float *h);
+    // dx += the norm's gradient of one row; returns its 1 / sqrt(mean(x^2) + eps).
+    float (*norm_back)(const float *x, int64_t c, const float *gain, double eps, const float *dy,
+                       float *dx);
+    float (*rms_scale)(const float *x, int64_t c, double eps);
+    // The transpose of turn's rotation, in place.
+    void (*turn_back)(float *x, int64_t d, const float *cosines, const float *sines);
+    // sums[n] += rows of y, `ld` apart, one after another; where x is given, of y * (x * scale[row]).
+    void (*sums)(const float *y, const float *x, const float *scale, int64_t rows, int64_t ld,
+                 int64_t n, float *sums);
+    void (*add)(float *y, const float *x, int64_t n);
+    double (*squares)(const float *x, int64_t n);
+    void (*adamw)(const struct brew_cpu_adamw *step, float *w, const float *g, float *m, float *v,
+                  int64_t n);
+};
+
+// A step of AdamW, rounded: a multiplication each.
+struct brew_cpu_adamw {
+    float scale;        // of the gradient
+    float keep;         // 1 - lr * decay
+    float rate1, rate2; // 1 - beta1, 1 - beta2
+    float beta2;
+    float step, root; // lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
+    float eps;
 };
 
 // Each level: F32, and precision bf16.
@@ -82,13 +122,53 @@ extern const struct brew_cpu_kernels brew_cpu_generic_f32_kernels, brew_cpu_gene
 extern const struct brew_cpu_kernels brew_cpu_avx2_f32_kernels, brew_cpu_avx2_wide_kernels;
 extern const struct brew_cpu_kernels brew_cpu_avx512_f32_kernels, brew_cpu_avx512_wide_kernels;
 extern const struct brew_cpu_kernels brew_cpu_avx512bf16_kernels;
+// train.c
+int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c);
+void brew_cpu_weight_pack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                          const float *rows, float *master);
+void brew_cpu_weight_unpack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                            const float *master, float *rows);
+brew_weight *brew_cpu_weight_learn(brew_backend *be, int64_t n, int64_t c, const float *master,
+                                   const float *bias, brew_err *err);
+void brew_cpu_weight_refresh(brew_backend *be, brew_weight *weight);
+void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
+                        float *dx, bool add);
+void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
+                        int64_t c, float *dw, bool add);
+
+// train_rows.c
+void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
+                          bool add);
+void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
+void brew_cpu_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
+                          float *dgu, float *h);
+void brew_cpu_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                        double eps, const float *dy, float *dx, float *dgain);
+void brew_cpu_rotate(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                     int64_t m, const int32_t *positions, const float *q_gain, const float *k_gain,
+                     double eps, const brew_rope *rope, float *out);
+void brew_cpu_rotate_back(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                          int64_t m, const int32_t *positions, const float *q_gain,
+                          const float *k_gain, double eps, const brew_rope *rope, float *d,
+                          float *dq_gain, float *dk_gain);
+void brew_cpu_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
+                         const float *dx, float *dtable);
+void brew_cpu_add(brew_backend *be, float *y, const float *x, int64_t n);
+void brew_cpu_zero(brew_backend *be, void *ptr, size_t bytes);
+double brew_cpu_sum_squares(brew_backend *be, const float *x, int64_t n);
+void brew_cpu_adamw(brew_backend *be, const brew_adamw *step, float *w, const float *g, float *m,
+                    float *v, int64_t n);
+
 #endif
 
 struct brew_cpu_state {
     const struct brew_cpu_kernels *kernels; // of the backend's precision
     const struct brew_cpu_kernels *f32;     // of the head
-    char *scratch;                          // for all workers, grown as needed
-    size_t scratch_cap;
+    struct brew_cpu_buffer {
+        char *memory;
+        size_t bytes;
+    } scratch, shared; // grown as needed
 };
 
 static inline const struct brew_cpu_kernels *brew_cpu_kernels(const brew_backend *be) {
@@ -123,11 +203,51 @@ struct brew_cpu_scratch brew_cpu_scratch(brew_backend *be, int64_t share);
 static inline void *brew_cpu_share(struct brew_cpu_scratch scratch, int worker) {
     return scratch.memory + worker * scratch.share;
 }
+// Working memory for all together, 64-byte aligned; valid until the next call of this.
+void *brew_cpu_shared(brew_backend *be, int64_t bytes);
 
 // brew_pool_run with the floating-point state that the bits are promised for.
 void brew_cpu_run(brew_backend *be, size_t tasks, brew_task_fn *fn, void *arg);
 
 // product.c
+struct brew_weight {
+    enum brew_weight_form form;
+    int64_t n, c, steps, panels; // outputs (gate and up counted together), inputs
+    int s;                       // elements of a step
+    bool wide;                   // panels hold bf16, the kernels want F32
+    enum brew_dtype scheme;      // F8_E4M3 or I8: panels hold that
+    char *data;                  // [panels][steps][32][s]; of I8 [panels][C/4][32][4]
+    float *bias;                 // [panels * 32]
+    float *scales;               // [panels * 32] of a quantised weight, else NULL
+    int32_t *sums; // [panels * 32] of I8: 128 times a column's sum, for the zero point
+    // Of a weight that learns: [panels][C][32] and [N] or NULL, borrowed. In F32 the master is `data`.
+    const float *master, *master_bias;
+};
+
+// A product: tiles of a packed left and a packed right side. `tile` disposes of rows [row, row + rows)
+// of `a` against `panel`, whose elements are b.
+struct brew_cpu_product {
+    const struct brew_cpu_kernels *kernels;
+    void (*tile)(const struct brew_cpu_product *job, const void *a, const void *b, int64_t row,
+                 int rows, int64_t panel);
+    const brew_weight *w; // of the forward product: its bias and scales; else NULL
+    const char *a, *b;
+    const float *scales;         // of a's rows, where they are quantised
+    int64_t m, n, steps, panels; // rows of a; columns of all panels
+    int64_t panel_bytes;
+    enum brew_dtype stored; // BF16, F8_E4M3: panels to be made elements first; else F32
+    bool add;
+    float *y;
+    char *out; // an operand
+
+    // set by brew_cpu_product
+    int64_t block, run, runs;        // rows of a block; panels of a task; tasks of a block
+    struct brew_cpu_scratch scratch; // a panel as elements
+};
+void brew_cpu_product(brew_backend *be, struct brew_cpu_product *job);
+// A `tile`: y[M, N] = a b + bias, or += .
+void brew_cpu_store_tile(const struct brew_cpu_product *job, const void *a, const void *b,
+                         int64_t row, int rows, int64_t panel);
 brew_weight *brew_cpu_weight_new(brew_backend *be, const brew_tensor *const *parts,
                                  const brew_tensor *const *biases, size_t n_parts,
                                  enum brew_weight_form form, brew_err *err);
@@ -208,5 +328,43 @@ void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const floa
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
 void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
                        int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
+
+// train.c
+int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c);
+void brew_cpu_weight_pack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                          const float *rows, float *master);
+void brew_cpu_weight_unpack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
+                            const float *master, float *rows);
+brew_weight *brew_cpu_weight_learn(brew_backend *be, int64_t n, int64_t c, const float *master,
+                                   const float *bias, brew_err *err);
+void brew_cpu_weight_refresh(brew_backend *be, brew_weight *weight);
+void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
+                        float *dx, bool add);
+void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
+                        int64_t c, float *dw, bool add);
+
+// train_rows.c
+void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
+                          bool add);
+void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
+void brew_cpu_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
+                          float *dgu, float *h);
+void brew_cpu_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
+                        double eps, const float *dy, float *dx, float *dgain);
+void brew_cpu_rotate(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                     int64_t m, const int32_t *positions, const float *q_gain, const float *k_gain,
+                     double eps, const brew_rope *rope, float *out);
+void brew_cpu_rotate_back(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
+                          int64_t m, const int32_t *positions, const float *q_gain,
+                          const float *k_gain, double eps, const brew_rope *rope, float *d,
+                          float *dq_gain, float *dk_gain);
+void brew_cpu_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
+                         const float *dx, float *dtable);
+void brew_cpu_add(brew_backend *be, float *y, const float *x, int64_t n);
+void brew_cpu_zero(brew_backend *be, void *ptr, size_t bytes);
+double brew_cpu_sum_squares(brew_backend *be, const float *x, int64_t n);
+void brew_cpu_adamw(brew_backend *be, const brew_adamw *step, float *w, const float *g, float *m,
+                    float *v, int64_t n);
 
 #endif

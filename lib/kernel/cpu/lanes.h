@@ -6,9 +6,10 @@
 #ifndef BREW_KERNEL_CPU_LANES_H
 #define BREW_KERNEL_CPU_LANES_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -52,9 +53,25 @@ LANES_INLINE void lanes_store(float *to, lanes v) {
 
 // The first n < 16 values, then zeros.
 LANES_INLINE lanes lanes_load_some(const float *from, int64_t n) {
+#if defined(__AVX512F__)
+    return (lanes){{(vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from)}};
+#else
+    if (n == LANES) return lanes_load(from);
     float all[LANES] = {0};
     memcpy(all, from, (size_t)n * sizeof *from);
     return lanes_load(all);
+#endif
+}
+
+LANES_INLINE void lanes_store_some(float *to, lanes v, int64_t n) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)v.p[0]);
+#else
+    if (n == LANES)
+        lanes_store(to, v);
+    else
+        memcpy(to, &v, (size_t)n * sizeof *to);
+#endif
 }
 
 LANES_INLINE lanes lanes_add(lanes a, lanes b) {
@@ -101,6 +118,20 @@ LANES_INLINE lanes lanes_max(lanes a, lanes b) {
 LANES_INLINE lanes lanes_min(lanes a, lanes b) {
     EACH_VEC a.p[i] = vec_pick(a.p[i] < b.p[i], a.p[i], b.p[i]);
     return a;
+}
+
+LANES_INLINE lanes lanes_sqrt(lanes v) {
+#if defined(__AVX512F__)
+    v.p[0] = (vec)_mm512_sqrt_ps((__m512)v.p[0]);
+#elif defined(__AVX2__)
+    EACH_VEC v.p[i] = (vec)_mm256_sqrt_ps((__m256)v.p[i]);
+#else
+    float x[LANES];
+    lanes_store(x, v);
+    for (int i = 0; i < LANES; i++) x[i] = sqrtf(x[i]);
+    v = lanes_load(x);
+#endif
+    return v;
 }
 
 // Lanes lo <= i < hi of v, the others -infinity.
@@ -270,6 +301,16 @@ LANES_INLINE lanes lanes_round_bf16(lanes v) {
         v.p[i] = (vec)((tiny & (bits & 0x80000000)) | (~tiny & rounded));
     }
     return v;
+}
+
+// 16 values as bf16.
+LANES_INLINE void lanes_narrow(uint16_t *to, lanes v) {
+    v = lanes_round_bf16(v);
+    EACH_VEC {
+        uint16_t halves __attribute__((vector_size(2 * VEC)));
+        halves = __builtin_convertvector((uvec)v.p[i] >> 16, __typeof__(halves));
+        memcpy(to + i * VEC, &halves, sizeof halves);
+    }
 }
 
 #endif

@@ -6,6 +6,7 @@
 //     TILE          void (steps, a, b, rows, c, ldc): see struct brew_cpu_kernels
 //     DECODE_F8     void (from, to) of 32 E4M3 values as elements; may be left out
 //     TILE_I8       void (steps, a, b, rows, c): likewise
+//     TILE_ON       the same, going on with the chains in c
 //     TILE_SCALED   void (steps, p, b, rows, alpha, c, ldc): c = c * alpha[row] + p b, where p holds
 //                   64 elements a row, row by row
 //
@@ -45,13 +46,14 @@ static void LEVEL(store)(const float *c, int rows, int64_t columns, const float 
     for (int row = 0; row < rows; row++, c += PANEL, y += ldy) {
         if (columns == PANEL) {
             for (int j = 0; j < PANEL; j += LANES) {
-                lanes v = lanes_add(lanes_load(c + j), lanes_load(bias + j));
+                lanes v = lanes_load(c + j);
+                if (bias) v = lanes_add(v, lanes_load(bias + j));
                 lanes_store(y + j, add ? lanes_add(lanes_load(y + j), v) : v);
             }
             continue;
         }
         for (int64_t j = 0; j < columns; j++) {
-            float v = c[j] + bias[j];
+            float v = bias ? c[j] + bias[j] : c[j];
             y[j] = add ? y[j] + v : v;
         }
     }
@@ -310,11 +312,17 @@ static void LEVEL(round_i8)(void *tile, int64_t steps, int rows, float *scales) 
         memcpy(to, bytes, sizeof bytes);
     }
 }
+static void LEVEL(narrow)(const float *from, int64_t n, uint16_t *to) {
+    for (int64_t i = 0; i < n; i += LANES) lanes_narrow(to + i, lanes_load(from + i));
+}
+
+#include "kernel/cpu/level_train.h"
 
 const struct brew_cpu_kernels LEVEL(kernels) = {
     .s = ELEMENTS,
     .coarse = COARSE,
     .tile = TILE,
+    .tile_on = TILE_ON,
     .store = LEVEL(store),
     .swiglu = LEVEL(swiglu),
     .norm = LEVEL(norm),
@@ -330,12 +338,26 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .round_f8 = LEVEL(round_f8),
     .round_i8 = LEVEL(round_i8),
     .tile_i8 = TILE_I8,
+    .narrow = LEVEL(narrow),
+    .weave = LEVEL(weave),
+    .flip = LEVEL(flip),
+    .take = LEVEL(take),
+    .gate = LEVEL(gate),
+    .gate_back = LEVEL(gate_back),
+    .norm_back = LEVEL(norm_back),
+    .rms_scale = LEVEL(rms_scale),
+    .turn_back = LEVEL(turn_back),
+    .sums = LEVEL(sums),
+    .add = LEVEL(add),
+    .squares = LEVEL(squares),
+    .adamw = LEVEL(adamw),
 };
 
 #undef LEVEL
 #undef COARSE
 #undef STORE_BF16
 #undef TILE
+#undef TILE_ON
 #undef TILE_SCALED
 #undef TILE_I8
 #undef DECODE_F8

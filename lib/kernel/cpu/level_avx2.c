@@ -10,11 +10,10 @@
 
 enum { ROWS = 6, COLUMNS = 16 };
 
-// The chains of `rows` <= 6 rows and 16 columns; a's rows and steps are so many floats apart.
+// Goes on with the chains of `rows` <= 6 rows and 16 columns; a's rows and steps are so many floats
+// apart.
 LANES_INLINE void chains(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
                          const float *b, const int rows, __m256 sum[ROWS][2]) {
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = _mm256_setzero_ps();
     for (int64_t step = 0; step < steps; step++, a += a_step, b += PANEL) {
         __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
@@ -23,6 +22,16 @@ LANES_INLINE void chains(int64_t steps, const float *a, int64_t a_row, int64_t a
             sum[i][0] = _mm256_fmadd_ps(all, b0, sum[i][0]);
             sum[i][1] = _mm256_fmadd_ps(all, b1, sum[i][1]);
         }
+    }
+}
+
+// Where six rows' chains begin: at zero, or in c.
+LANES_INLINE void begin_rows(const int rows, __m256 sum[ROWS][2], bool on, const float *c,
+                             int64_t ldc) {
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++, c += ldc) {
+        sum[i][0] = on ? _mm256_loadu_ps(c) : _mm256_setzero_ps();
+        sum[i][1] = on ? _mm256_loadu_ps(c + 8) : _mm256_setzero_ps();
     }
 }
 
@@ -43,12 +52,14 @@ LANES_INLINE void finish_rows(const int rows, __m256 sum[ROWS][2], const float *
 
 #define CASE(n)                                     \
     case n:                                         \
+        begin_rows(n, sum, on, c, ldc);             \
         chains(steps, a, a_row, a_step, b, n, sum); \
         finish_rows(n, sum, alpha, c, ldc);         \
         break;
 
 static inline void some_rows(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
-                             const float *b, int rows, const float *alpha, float *c, int64_t ldc) {
+                             const float *b, int rows, bool on, const float *alpha, float *c,
+                             int64_t ldc) {
     __m256 sum[ROWS][2];
     switch (rows) {
         CASE(1)
@@ -60,13 +71,20 @@ static inline void some_rows(int64_t steps, const float *a, int64_t a_row, int64
     }
 }
 
-static void tile(int64_t steps, const void *left, const void *right, int rows, float *c,
-                 int64_t ldc) {
-    const float *a = left, *b = right;
+static inline void any_tile(int64_t steps, const float *a, const float *b, int rows, bool on,
+                            float *c, int64_t ldc) {
     for (int j = 0; j < PANEL; j += COLUMNS)
         for (int i = 0; i < rows; i += ROWS)
-            some_rows(steps, a + i, 1, TILE_ROWS, b + j, (int)least(ROWS, rows - i), NULL,
+            some_rows(steps, a + i, 1, TILE_ROWS, b + j, (int)least(ROWS, rows - i), on, NULL,
                       c + i * ldc + j, ldc);
+}
+
+static void tile(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
+    any_tile(steps, a, b, rows, false, c, ldc);
+}
+
+static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
+    any_tile(steps, a, b, rows, true, c, ldc);
 }
 
 static void tile_scaled(int64_t steps, const void *left, const void *right, int rows,
@@ -75,13 +93,14 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
     for (int j = 0; j < PANEL; j += COLUMNS)
         for (int i = 0; i < rows; i += ROWS)
             some_rows(steps, p + i * BREW_KEY_TILE, BREW_KEY_TILE, 1, b + j,
-                      (int)least(ROWS, rows - i), alpha + i, c + i * ldc + j, ldc);
+                      (int)least(ROWS, rows - i), false, alpha + i, c + i * ldc + j, ldc);
 }
 
 #define LEVEL(name) brew_cpu_avx2_f32_##name
 #define COARSE 0
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
@@ -90,6 +109,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define COARSE 1
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"

@@ -14,6 +14,7 @@ AVX512_TILES("vfmadd231ps", 256)
 #define COARSE 0
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
@@ -22,6 +23,7 @@ AVX512_TILES("vfmadd231ps", 256)
 #define COARSE 1
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"

@@ -42,11 +42,23 @@ static inline void decode_f8(const uint8_t *from, uint16_t *to) {
     memcpy(to, &size, sizeof size);
 }
 
+// [i][0] from `even`, [i][1] from `odd`, for n lanes.
+#define STORE_PAIRS_BF16(to, even, odd, n)                                                         \
+    do {                                                                                           \
+        __m512bh both = _mm512_cvtne2ps_pbh((__m512)(odd).p[0], (__m512)(even).p[0]);              \
+        __m512i half = _mm512_set1_epi32(0x00100000);                                              \
+        __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);     \
+        __m512i index = _mm512_or_si512(half, _mm512_or_si512(lane, _mm512_slli_epi32(lane, 16))); \
+        _mm512_mask_storeu_epi32(to, (__mmask16)((1u << (n)) - 1),                                 \
+                                 _mm512_permutexvar_epi16(index, (__m512i)both));                  \
+    } while (0)
+
 #define LEVEL(name) brew_cpu_avx512bf16_##name
 #define COARSE 1
 #define STORE_BF16 1
 #define TILE tile
 #define DECODE_F8 decode_f8
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 tile_i8
 #include "kernel/cpu/level.h"

@@ -15,11 +15,10 @@ static inline quad load_quad(const float *from) {
 
 enum { ROWS = 4, COLUMNS = 8 };
 
-// The chains of `rows` <= 4 rows and 8 columns; a's rows and steps are so many floats apart.
+// Goes on with the chains of `rows` <= 4 rows and 8 columns; a's rows and steps are so many floats
+// apart.
 LANES_INLINE void chains(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
                          const float *b, const int rows, quad sum[ROWS][2]) {
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (quad){0, 0, 0, 0};
     for (int64_t step = 0; step < steps; step++, a += a_step, b += PANEL) {
         quad b0 = load_quad(b), b1 = load_quad(b + 4);
 #pragma GCC unroll 4
@@ -49,17 +48,25 @@ static void some_chains(int64_t steps, const float *a, int64_t a_row, int64_t a_
     }
 }
 
-static void tile(int64_t steps, const void *left, const void *right, int rows, float *c,
-                 int64_t ldc) {
-    const float *a = left, *b = right;
+static inline void any_tile(int64_t steps, const float *a, const float *b, int rows, bool on,
+                            float *c, int64_t ldc) {
     for (int j = 0; j < PANEL; j += COLUMNS) {
         for (int i = 0; i < rows; i += ROWS) {
-            quad sum[ROWS][2];
+            quad sum[ROWS][2] = {0};
             int n = rows - i < ROWS ? rows - i : ROWS;
+            for (int r = 0; on && r < n; r++) memcpy(sum[r], c + (i + r) * ldc + j, sizeof sum[r]);
             some_chains(steps, a + i, 1, TILE_ROWS, b + j, n, sum);
             for (int r = 0; r < n; r++) memcpy(c + (i + r) * ldc + j, sum[r], sizeof sum[r]);
         }
     }
+}
+
+static void tile(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
+    any_tile(steps, a, b, rows, false, c, ldc);
+}
+
+static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
+    any_tile(steps, a, b, rows, true, c, ldc);
 }
 
 static void tile_scaled(int64_t steps, const void *left, const void *right, int rows,
@@ -67,7 +74,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
     const float *p = left, *b = right;
     for (int j = 0; j < PANEL; j += COLUMNS) {
         for (int i = 0; i < rows; i += ROWS) {
-            quad sum[ROWS][2];
+            quad sum[ROWS][2] = {0};
             int n = rows - i < ROWS ? rows - i : ROWS;
             some_chains(steps, p + i * BREW_KEY_TILE, BREW_KEY_TILE, 1, b + j, n, sum);
             for (int r = 0; r < n; r++) {
@@ -85,6 +92,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define COARSE 0
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
@@ -93,6 +101,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define COARSE 1
 #define STORE_BF16 0
 #define TILE tile
+#define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"

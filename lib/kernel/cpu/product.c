@@ -4,18 +4,6 @@
 #include "base/mem.h"
 #include "kernel/cpu/cpu.h"
 
-struct brew_weight {
-    enum brew_weight_form form;
-    int64_t n, c, steps, panels; // outputs (gate and up counted together), inputs
-    int s;                       // elements of a step
-    bool wide;                   // panels hold bf16, the kernels want F32
-    enum brew_dtype scheme;      // F8_E4M3 or I8: panels hold that
-    char *data;                  // [panels][steps][32][s]; of I8 [panels][C/4][32][4]
-    float *bias;                 // [panels * 32]
-    float *scales;               // [panels * 32] of a quantised weight, else NULL
-    int32_t *sums; // [panels * 32] of I8: 128 times a column's sum, for the zero point
-};
-
 static int64_t panel_bytes(const brew_weight *w) {
     if (w->scheme == BREW_I8) return divide_up(w->c, 4) * PANEL * 4;
     return w->steps * PANEL * (w->scheme == BREW_F8_E4M3 ? w->s : w->wide ? 2 : 4);
@@ -142,7 +130,7 @@ fail:
 
 void brew_cpu_weight_free(brew_backend *be, brew_weight *weight) {
     if (!weight) return;
-    brew_host_free(be, weight->data);
+    if (weight->data != (const char *)weight->master) brew_host_free(be, weight->data);
     brew_host_free(be, weight->bias);
     free(weight->scales);
     free(weight->sums);
@@ -151,18 +139,6 @@ void brew_cpu_weight_free(brew_backend *be, brew_weight *weight) {
 
 // The product: a task is a block of rows against a run of panels; inside, the panel is the outer loop.
 
-struct product {
-    const struct brew_cpu_kernels *kernels;
-    const brew_weight *w;
-    const char *a;
-    const float *scales;         // of a's rows, where they are quantised
-    int64_t m, block, run, runs; // rows of a block; panels of a task; tasks of a block
-    bool add;
-    float *y;
-    char *out;                       // operand, for swiglu
-    struct brew_cpu_scratch scratch; // a panel as elements
-};
-
 // Asks for the lines of y that a tile will touch: they lie a row of y apart, where no prefetcher looks.
 static void fetch_rows(const float *y, int rows, int64_t ldy, int64_t columns) {
     for (int row = 0; row < rows; row++, y += ldy)
@@ -170,12 +146,11 @@ static void fetch_rows(const float *y, int rows, int64_t ldy, int64_t columns) {
 }
 
 // The chains of a tile: c[rows, 32], scales multiplied in.
-static void run_tile(const struct product *job, int64_t row, int64_t panel, const void *b, int rows,
-                     float *c) {
+static void run_tile(const struct brew_cpu_product *job, const void *a, const void *b, int64_t row,
+                     int rows, int64_t panel, float *c) {
     const struct brew_cpu_kernels *kernels = job->kernels;
     const brew_weight *w = job->w;
-    const char *a = job->a + row / TILE_ROWS * w->steps * 4 * TILE_ROWS;
-    if (w->scheme == BREW_I8) {
+    if (w && w->scheme == BREW_I8) {
         int32_t sums[TILE_ROWS * PANEL];
         const int32_t *zero = w->sums + panel * PANEL;
         kernels->tile_i8(divide_up(w->c, 4), a, b, rows, sums);
@@ -183,46 +158,49 @@ static void run_tile(const struct product *job, int64_t row, int64_t panel, cons
             for (int j = 0; j < PANEL; j++)
                 c[i * PANEL + j] = (float)(sums[i * PANEL + j] - zero[j]);
     } else {
-        kernels->tile(w->steps, a, b, rows, c, PANEL);
+        kernels->tile(job->steps, a, b, rows, c, PANEL);
     }
-    if (w->scales) kernels->scale(c, rows, job->scales + row, w->scales + panel * PANEL);
+    if (w && w->scales) kernels->scale(c, rows, job->scales + row, w->scales + panel * PANEL);
 }
 
-static void product_tile(const struct product *job, int64_t row, int64_t panel, const void *b) {
-    const struct brew_cpu_kernels *kernels = job->kernels;
-    const brew_weight *w = job->w;
+void brew_cpu_store_tile(const struct brew_cpu_product *job, const void *a, const void *b,
+                         int64_t row, int rows, int64_t panel) {
     _Alignas(64) float c[TILE_ROWS * PANEL];
-    int rows = (int)least(TILE_ROWS, job->m - row);
-    if (job->out) {
-        int64_t f = w->n / 2, column = panel * (PANEL / 2);
-        char *tile = job->out + row / TILE_ROWS * tile_bytes(kernels, f);
-        run_tile(job, row, panel, b, rows, c);
-        kernels->swiglu(c, rows, least(PANEL / 2, f - column), tile, column);
-        return;
-    }
-    int64_t column = panel * PANEL, columns = least(PANEL, w->n - column);
-    float *y = job->y + row * w->n + column;
-    fetch_rows(y, rows, w->n, columns);
-    run_tile(job, row, panel, b, rows, c);
-    kernels->store(c, rows, columns, w->bias + column, job->add, y, w->n);
+    int64_t column = panel * PANEL, columns = least(PANEL, job->n - column);
+    float *y = job->y + row * job->n + column;
+    fetch_rows(y, rows, job->n, columns);
+    run_tile(job, a, b, row, rows, panel, c);
+    job->kernels->store(c, rows, columns, job->w ? job->w->bias + column : NULL, job->add, y,
+                        job->n);
+}
+
+static void swiglu_tile(const struct brew_cpu_product *job, const void *a, const void *b,
+                        int64_t row, int rows, int64_t panel) {
+    _Alignas(64) float c[TILE_ROWS * PANEL];
+    int64_t f = job->n / 2, column = panel * (PANEL / 2);
+    char *tile = job->out + row / TILE_ROWS * tile_bytes(job->kernels, f);
+    run_tile(job, a, b, row, rows, panel, c);
+    job->kernels->swiglu(c, rows, least(PANEL / 2, f - column), tile, column);
 }
 
 static void product_task(void *arg, size_t task, int worker) {
-    const struct product *job = arg;
-    const brew_weight *w = job->w;
+    const struct brew_cpu_product *job = arg;
     int64_t first = (int64_t)task / job->runs * job->block, end = least(first + job->block, job->m);
-    int64_t panel = (int64_t)task % job->runs * job->run, last = least(panel + job->run, w->panels);
+    int64_t panel = (int64_t)task % job->runs * job->run,
+            last = least(panel + job->run, job->panels);
     for (; panel < last; panel++) {
-        const void *b = w->data + panel * panel_bytes(w);
-        if (w->wide || w->scheme == BREW_F8_E4M3) {
+        const void *b = job->b + panel * job->panel_bytes;
+        if (job->stored != BREW_F32) {
             void *elements = brew_cpu_share(job->scratch, worker);
-            if (w->wide)
-                job->kernels->widen(b, w->steps * PANEL, elements);
+            if (job->stored == BREW_BF16)
+                job->kernels->widen(b, job->steps * PANEL, elements);
             else
-                job->kernels->decode(b, w->steps * PANEL * w->s, elements);
+                job->kernels->decode(b, job->steps * PANEL * job->kernels->s, elements);
             b = elements;
         }
-        for (int64_t row = first; row < end; row += TILE_ROWS) product_tile(job, row, panel, b);
+        for (int64_t row = first; row < end; row += TILE_ROWS)
+            job->tile(job, job->a + row * job->steps * 4, b, row, (int)least(TILE_ROWS, end - row),
+                      panel);
     }
 }
 
@@ -233,18 +211,16 @@ enum {
     ALONE = 1 << 15   // row steps in 0.05 ms or less: not worth waking another thread for
 };
 
-static void run_product(brew_backend *be, struct product *job) {
-    const brew_weight *w = job->w;
-    int64_t tile = w->steps * 4 * TILE_ROWS;
+void brew_cpu_product(brew_backend *be, struct brew_cpu_product *job) {
+    int64_t tile = job->steps * 4 * TILE_ROWS;
     job->block = most(1, least(BLOCK_ROWS / TILE_ROWS, BLOCK_BYTES / tile)) * TILE_ROWS;
     int64_t blocks = divide_up(job->m, job->block),
             tiles = divide_up(least(job->m, job->block), TILE_ROWS);
-    job->run =
-        most(1, least(TASK_TILES / tiles, w->panels * blocks / (8 * brew_pool_threads(be->pool))));
-    if (job->m * w->steps * w->panels <= ALONE) job->run = w->panels;
-    job->runs = divide_up(w->panels, job->run);
-    if (w->wide || w->scheme == BREW_F8_E4M3)
-        job->scratch = brew_cpu_scratch(be, w->steps * PANEL * 4);
+    job->run = most(
+        1, least(TASK_TILES / tiles, job->panels * blocks / (8 * brew_pool_threads(be->pool))));
+    if (job->m * job->steps * job->panels <= ALONE) job->run = job->panels;
+    job->runs = divide_up(job->panels, job->run);
+    if (job->stored != BREW_F32) job->scratch = brew_cpu_scratch(be, job->steps * PANEL * 4);
     brew_cpu_run(be, (size_t)(blocks * job->runs), product_task, job);
 }
 
@@ -270,25 +246,38 @@ void brew_cpu_quantise(brew_backend *be, brew_operand *a, int64_t m, const brew_
     if (w->scales) brew_cpu_run(be, (size_t)divide_up(m, TILE_ROWS), quantise_task, &job);
 }
 
+static struct brew_cpu_product product_of(const brew_backend *be, const brew_operand *a, int64_t m,
+                                          const brew_weight *w) {
+    return (struct brew_cpu_product){
+        .kernels = brew_cpu_kernels(be),
+        .w = w,
+        .a = a->data,
+        .b = w->data,
+        .scales = a->scales,
+        .m = m,
+        .n = w->n,
+        .steps = w->steps,
+        .panels = w->panels,
+        .panel_bytes = panel_bytes(w),
+        .stored = w->wide                     ? BREW_BF16
+                  : w->scheme == BREW_F8_E4M3 ? BREW_F8_E4M3
+                                              : BREW_F32,
+    };
+}
+
 void brew_cpu_matmul(brew_backend *be, const brew_operand *a, int64_t m, const brew_weight *w,
                      float *y, bool add) {
-    struct product job = {.kernels = brew_cpu_kernels(be),
-                          .w = w,
-                          .a = a->data,
-                          .scales = a->scales,
-                          .m = m,
-                          .add = add,
-                          .y = y};
-    run_product(be, &job);
+    struct brew_cpu_product job = product_of(be, a, m, w);
+    job.tile = brew_cpu_store_tile;
+    job.y = y;
+    job.add = add;
+    brew_cpu_product(be, &job);
 }
 
 void brew_cpu_matmul_swiglu(brew_backend *be, const brew_operand *a, int64_t m,
                             const brew_weight *w, brew_operand *out) {
-    struct product job = {.kernels = brew_cpu_kernels(be),
-                          .w = w,
-                          .a = a->data,
-                          .scales = a->scales,
-                          .m = m,
-                          .out = out->data};
-    run_product(be, &job);
+    struct brew_cpu_product job = product_of(be, a, m, w);
+    job.tile = swiglu_tile;
+    job.out = out->data;
+    brew_cpu_product(be, &job);
 }

@@ -8,6 +8,8 @@
 //
 //     static void tile(steps, a, b, rows, c, ldc)
 //         c = a b; a is packed: its rows lie 4 bytes apart, its steps 48
+//     static void tile_on(steps, a, b, rows, c, ldc)
+//         c = c + a b: goes on with the chains
 //     static void tile_scaled(steps, p, b, rows, alpha, c, ldc)
 //         c = c * alpha[row] + p b; p lies by rows: rows p_row bytes apart (a literal), steps 4
 //
@@ -17,6 +19,8 @@
 
 #define ZERO(op, row, i, r, x, y) \
     "vpxord %%zmm" #x ",%%zmm" #x ",%%zmm" #x "\nvpxord %%zmm" #y ",%%zmm" #y ",%%zmm" #y "\n"
+#define RESUME(op, row, i, r, x, y) \
+    "vmovups (%[c]),%%zmm" #x "\nvmovups 64(%[c]),%%zmm" #y "\nadd %[ldc],%[c]\n"
 #define DOTS(op, row, i, r, x, y)                                                                 \
     "vpbroadcastd " #i "*" #row "(%[a]),%%zmm" #r "\n" op " %%zmm24,%%zmm" #r ",%%zmm" #x "\n" op \
     " %%zmm25,%%zmm" #r ",%%zmm" #y "\n"
@@ -46,59 +50,54 @@
         "zmm11", "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", \
         "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27", "zmm28", "zmm29"
 
-#define LOOP(op, row, step, n)                                                 \
-    EACH_##n(ZERO, op, row) ".p2align 5\n1:\nvmovups (%[b]),%%zmm24\nvmovups " \
-                            "64(%[b]),%%zmm25\n" EACH_##n(                     \
-                                DOTS, op, row) "add $" #step                   \
-                                               ",%[a]\nadd $128,%[b]\ndec %[steps]\njnz 1b\n"
+#define LOOP(op, row, step, n)                                 \
+    ".p2align 5\n1:\nvmovups (%[b]),%%zmm24\nvmovups "         \
+    "64(%[b]),%%zmm25\n" EACH_##n(DOTS, op, row) "add $" #step \
+                                                 ",%[a]\nadd $128,%[b]\ndec %[steps]\njnz 1b\n"
 
-#define TILE_CASE(op, n)                                                              \
-    case n:                                                                           \
-        __asm__ volatile(LOOP(op, 4, 48, n) EACH_##n(KEEP, op, 4)                     \
-                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c) \
-                         : [ldc] "r"(ldc * 4)                                         \
-                         : "memory", "cc", ALL_ZMM);                                  \
+#define TILE_CASE(op, n)                                                                \
+    case n:                                                                             \
+        __asm__ volatile(EACH_##n(ZERO, op, 4) LOOP(op, 4, 48, n) EACH_##n(KEEP, op, 4) \
+                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)   \
+                         : [ldc] "r"(ldc * 4)                                           \
+                         : "memory", "cc", ALL_ZMM);                                    \
         break;
-#define SCALED_CASE(op, p_row, n)                                                     \
-    case n:                                                                           \
-        __asm__ volatile(LOOP(op, p_row, 4, n) EACH_##n(FOLD, op, p_row)              \
-                         : [steps] "+r"(steps), [a] "+r"(p), [b] "+r"(b), [c] "+r"(c) \
-                         : [ldc] "r"(ldc * 4), [alpha] "r"(alpha)                     \
-                         : "memory", "cc", ALL_ZMM);                                  \
+#define RESUMED_CASE(op, n)                                                              \
+    case n:                                                                              \
+        __asm__ volatile(EACH_##n(RESUME, op, 4) "sub %[back],%[c]\n" LOOP(op, 4, 48, n) \
+                             EACH_##n(KEEP, op, 4)                                       \
+                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)    \
+                         : [ldc] "r"(ldc * 4), [back] "r"(ldc * 4 * n)                   \
+                         : "memory", "cc", ALL_ZMM);                                     \
         break;
+#define SCALED_CASE(op, p_row, n)                                                              \
+    case n:                                                                                    \
+        __asm__ volatile(EACH_##n(ZERO, op, 4) LOOP(op, p_row, 4, n) EACH_##n(FOLD, op, p_row) \
+                         : [steps] "+r"(steps), [a] "+r"(p), [b] "+r"(b), [c] "+r"(c)          \
+                         : [ldc] "r"(ldc * 4), [alpha] "r"(alpha)                              \
+                         : "memory", "cc", ALL_ZMM);                                           \
+        break;
+
+#define EACH_CASE(what, ...)                                                                \
+    what(__VA_ARGS__, 1) what(__VA_ARGS__, 2) what(__VA_ARGS__, 3) what(__VA_ARGS__, 4)     \
+        what(__VA_ARGS__, 5) what(__VA_ARGS__, 6) what(__VA_ARGS__, 7) what(__VA_ARGS__, 8) \
+            what(__VA_ARGS__, 9) what(__VA_ARGS__, 10) what(__VA_ARGS__, 11) what(__VA_ARGS__, 12)
 
 #define AVX512_TILE(name, op)                                                         \
     static void name(int64_t steps, const void *a, const void *b, int rows, float *c, \
                      int64_t ldc) {                                                   \
-        switch (rows) {                                                               \
-            TILE_CASE(op, 1)                                                          \
-            TILE_CASE(op, 2)                                                          \
-            TILE_CASE(op, 3)                                                          \
-            TILE_CASE(op, 4)                                                          \
-            TILE_CASE(op, 5)                                                          \
-            TILE_CASE(op, 6)                                                          \
-            TILE_CASE(op, 7)                                                          \
-            TILE_CASE(op, 8)                                                          \
-            TILE_CASE(op, 9) TILE_CASE(op, 10) TILE_CASE(op, 11) TILE_CASE(op, 12)    \
-        }                                                                             \
+        switch (rows) { EACH_CASE(TILE_CASE, op) }                                    \
     }
 
-#define AVX512_TILES(op, p_row)                                                              \
-    AVX512_TILE(tile, op)                                                                    \
-    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,           \
-                            const float *alpha, float *c, int64_t ldc) {                     \
-        switch (rows) {                                                                      \
-            SCALED_CASE(op, p_row, 1)                                                        \
-            SCALED_CASE(op, p_row, 2)                                                        \
-            SCALED_CASE(op, p_row, 3)                                                        \
-            SCALED_CASE(op, p_row, 4)                                                        \
-            SCALED_CASE(op, p_row, 5)                                                        \
-            SCALED_CASE(op, p_row, 6)                                                        \
-            SCALED_CASE(op, p_row, 7)                                                        \
-            SCALED_CASE(op, p_row, 8)                                                        \
-            SCALED_CASE(op, p_row, 9)                                                        \
-            SCALED_CASE(op, p_row, 10) SCALED_CASE(op, p_row, 11) SCALED_CASE(op, p_row, 12) \
-        }                                                                                    \
+#define AVX512_TILES(op, p_row)                                                          \
+    AVX512_TILE(tile, op)                                                                \
+    static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, \
+                        int64_t ldc) {                                                   \
+        switch (rows) { EACH_CASE(RESUMED_CASE, op) }                                    \
+    }                                                                                    \
+    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,       \
+                            const float *alpha, float *c, int64_t ldc) {                 \
+        switch (rows) { EACH_CASE(SCALED_CASE, op, p_row) }                              \
     }
 
 #endif

@@ -29,7 +29,7 @@ void brew_ref_swiglu_back(brew_backend *be, const float *gu, const float *dh, in
         for (int64_t i = 0; i < f; i++) {
             int64_t at = row * 2 * f + i;
             double g = gu[at], u = gu[at + f], d = dh[row * f + i], s = 1 / (1 + exp(-g));
-            h[row * f + i] = brew_ref_round(be, g * s * u);
+            h[row * f + i] = brew_ref_round(be, g / (1 + exp(-g)) * u);
             dgu[at] = (float)(d * u * (s + g * s * (1 - s)));
             dgu[at + f] = (float)(d * g * s);
         }
