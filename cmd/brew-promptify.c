@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "text/prompt/batch.h"
+#include "text/prompt/leaks.h"
 
 static const char *task_path, *candidates, *shard, *output;
 static int split = BREW_SPLITS; // all
@@ -122,6 +123,7 @@ static int run(void) {
     if (brew_out_commit(whole, &cli.err)) return -1;
     cli.accepted = prompter.counts.accepted + brew_events_counted(events)->accepted;
     report(brew_events_counted(events), counts, members);
+    brew_json_set(cli.summary, "possible_leaks", brew_task_leaks(task));
     return 0;
 }
 

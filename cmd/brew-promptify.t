@@ -91,6 +91,21 @@ sed 's/"instruction": "/&{opinion} /' "$rates" >"$work/early.task.json"
 exits 2 "a feature before the history" brew-promptify -t "$work/early.task.json"
 says 'has the feature {opinion}, which changes with the question' "is refused"
 
+# Tables over time: a row holds strictly after its valid_from; a table without it is named.
+cp testdata/promptify/jobs.jsonl testdata/promptify/events.csv "$work"
+{
+    echo who,since,name,city
+    echo ann,2026-01-01T00:00:00Z,Early,Oslo
+    echo ann,2026-01-07T00:00:00Z,Late,Rome
+    echo bo,2026-01-01,Bo,Rome
+} >"$work/over.csv"
+sed 's/"members.csv", "id": "who"/"over.csv", "id": "who", "valid_from": "since"/' "$jobs" >"$work/over.task.json"
+exits 0 "members over time" brew-promptify -t "$work/over.task.json" --summary "$work/summary"
+is "$(sed -n 's/.*Member: \([A-Za-z]*\),.*/\1/p' "$work/out" | tr '\n' ' ')" "Early Early Early Late Bo Bo " \
+    "the row of that very time does not hold yet"
+is "$(sed 's/.*"possible_leaks":\[\([^]]*\)\].*/\1/' "$work/summary")" \
+    '"the item table has no valid_from: prompts of any time show the same row"' "the other table is named"
+
 # Limits.
 run brew-promptify -t "$movies" --split test --max-history 5 --questions 3
 is "$(sed 's/.*"shown":\([0-9]*\).*/\1/' "$work/out" | sort -un | tail -n 1)" 5 "--max-history"

@@ -52,9 +52,9 @@ void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
 typedef struct subject {
     const brew_prompter *prompter;
     const brew_member *member;
-    const brew_event *event; // NULL in the sections
-    size_t member_row, item_row;
-    const size_t *item_rows; // [member->n]
+    const brew_event *event; // in the sections the earliest question
+    size_t member_id, member_row, item_row;
+    const size_t *item_rows; // [member->n] as of each event
 } subject;
 
 static const char *value_of(void *arg, int field, size_t *len) {
@@ -87,22 +87,28 @@ static subject subject_of(const brew_prompter *prompter, brew_prompt_scratch *sc
                           const brew_member *member) {
     subject s = {.prompter = prompter, .member = member};
     if (prompter->task->members.path)
-        s.member_row = brew_entities_find(&prompter->members, member->id, member->id_len);
+        s.member_id = brew_entities_find(&prompter->members, member->id, member->id_len);
     BREW_GROW(scratch->item_rows, member->n, scratch->item_rows_cap);
     s.item_rows = scratch->item_rows;
     for (size_t i = 0; i < member->n; i++) {
         const brew_event *event = &member->events[i];
         scratch->item_rows[i] =
             prompter->task->items.path
-                ? brew_entities_find(&prompter->items, event->item, event->item_len)
+                ? brew_entities_row(
+                      &prompter->items,
+                      brew_entities_find(&prompter->items, event->item, event->item_len),
+                      event->time)
                 : 0;
     }
     return s;
 }
 
+// From here on values are as of this event.
 static void subject_take(subject *s, size_t event) {
     s->event = &s->member->events[event];
     s->item_row = s->item_rows[event];
+    if (s->prompter->task->members.path)
+        s->member_row = brew_entities_row(&s->prompter->members, s->member_id, s->event->time);
 }
 
 // The query's text into scratch->query, with the offsets of lines and labels.
@@ -113,7 +119,7 @@ static void write_query(subject *s, brew_prompt_scratch *scratch, const brew_pla
     BREW_GROW(scratch->lines, shown, scratch->lines_cap);
     BREW_GROW(scratch->offsets, shown, scratch->offsets_cap);
     brew_buf_reset(query);
-    s->event = NULL;
+    subject_take(s, record->question);
     brew_template_render(&task->instruction, value_of, s, query);
     brew_template_render(&task->note, value_of, s, query);
     brew_template_render(&task->profile, value_of, s, query);

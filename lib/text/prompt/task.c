@@ -48,14 +48,19 @@ static int read_events(const brew_keys *keys, brew_task *task) {
     return 0;
 }
 
-static int read_table(const brew_keys *keys, const char *key, brew_source *out) {
+static int read_table(const brew_keys *keys, const char *key, enum brew_time_unit events_unit,
+                      brew_source *out) {
     brew_json *object;
+    int unit = (int)events_unit;
     int status = brew_keys_object(keys, keys->root, "", key, false, &object);
     if (status <= 0) return status;
-    if (brew_keys_known(keys, object, key, "file format id") ||
+    if (brew_keys_known(keys, object, key, "file format id valid_from time_unit") ||
         read_source(keys, object, key, out) ||
-        brew_keys_string(keys, object, key, "id", true, &out->id) < 0)
+        brew_keys_string(keys, object, key, "id", true, &out->id) < 0 ||
+        brew_keys_string(keys, object, key, "valid_from", false, &out->valid_from) < 0 ||
+        brew_keys_choice(keys, object, key, "time_unit", "s ms iso8601", &unit) < 0)
         return -1;
+    out->time_unit = (enum brew_time_unit)unit;
     return out->path ? 0 : brew_keys_fail(keys, key, "lacks the key \"file\", a string");
 }
 
@@ -207,10 +212,10 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
                         "task events members items actions positive features offsets templates "
                         "history questions split") ||
         read_name(&keys, task) || read_events(&keys, task) ||
-        read_table(&keys, "members", &task->members) || read_table(&keys, "items", &task->items) ||
-        read_actions(&keys, task) || brew_task_read_features(&keys, task) ||
-        brew_task_read_templates(&keys, task) || read_limits(&keys, task, &until_given) ||
-        brew_task_read_split(&keys, task)) {
+        read_table(&keys, "members", task->time_unit, &task->members) ||
+        read_table(&keys, "items", task->time_unit, &task->items) || read_actions(&keys, task) ||
+        brew_task_read_features(&keys, task) || brew_task_read_templates(&keys, task) ||
+        read_limits(&keys, task, &until_given) || brew_task_read_split(&keys, task)) {
         brew_task_free(task);
         task = NULL;
     } else if (!until_given) {
@@ -226,6 +231,7 @@ void brew_task_free(brew_task *task) {
     for (size_t i = 0; i < 3; i++) {
         free(sources[i]->path);
         free(sources[i]->id);
+        free(sources[i]->valid_from);
     }
     for (size_t a = 0; a < task->n_actions; a++) {
         brew_action *action = &task->actions[a];

@@ -24,8 +24,10 @@ bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int
 
 // A file of rows.
 typedef struct brew_source {
-    char *path; // NULL: not given
-    char *id;   // tables of members and items: the column that names the row
+    char *path;                    // NULL: not given
+    char *id;                      // tables of members and items: the column that names the row,
+    char *valid_from;              // that which says from when it holds; NULL: always,
+    enum brew_time_unit time_unit; // and its unit
     enum brew_table_format format;
 } brew_source;
 

@@ -100,6 +100,8 @@ static void test_refused(void) {
     refuses("\"time_unit\": \"s\"", "\"time_unit\": \"min\"", 6, "must be one of: s ms iso8601");
     refuses(", \"value\": \"rating\"", "", 10, "\"events.value\" names no column");
     refuses("\"/abs/movies.csv\"", "[]", 8, "\"items.file\" must be a string, not");
+    refuses(", \"id\": \"movieId\"", ", \"id\": \"movieId\", \"valid_from\": 1", 8,
+            "\"items.valid_from\" must be a string");
     refuses(", \"id\": \"movieId\"", "", 8, "\"items\" lacks the key \"id\"");
     refuses("\"min\": 4", "\"min\": \"4\"", 10, "\"actions[0].min\" must be a number");
     refuses("\" No\"", "\" N\\no\"", 12, "\"actions[1].label\" must not hold a control");
