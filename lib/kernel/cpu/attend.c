@@ -2,6 +2,7 @@
 // rows are cut into pieces of at most 12 stacked rows where the tiles of the packed queries end; the
 // key tiles are the outer loop, the pieces the inner one. Rows never mix, and a tile that a row cannot
 // see leaves the row's (max, sum, out) as they were, so the cutting cannot show.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ struct attend_job {
     float scale;
     const uint8_t *wanted;
     brew_operand *out;
+    double natural; // the scale of the scores
+    float *lse;     // [M, H] or NULL
     struct brew_cpu_scratch scratch;
 };
 
@@ -51,23 +54,17 @@ static int64_t state_bytes(const brew_attention *at, int64_t rows) {
     return rows * row + at->shape.head_dim * 4 + 6 * 64;
 }
 
-static void *carve(char **memory, int64_t bytes) {
-    void *piece = *memory;
-    *memory += round_up(bytes, 64);
-    return piece;
-}
-
 static struct chunk_state new_state(const struct attend_job *job,
                                     const struct brew_cpu_chunk *chunk, char *memory) {
     const brew_attention *at = job->at;
     int64_t rows = job->chunk_rows;
     struct chunk_state state = {.first = chunk->row * at->group};
-    state.out = carve(&memory, rows * at->dp * 4);
-    state.sum = carve(&memory, rows * 16 * 4);
-    state.max = carve(&memory, rows * 4);
-    state.pos = carve(&memory, rows * 8);
-    state.pieces = carve(&memory, rows * (int64_t)sizeof *state.pieces);
-    state.row_out = carve(&memory, at->shape.head_dim * 4);
+    state.out = brew_cpu_carve(&memory, rows * at->dp * 4);
+    state.sum = brew_cpu_carve(&memory, rows * 16 * 4);
+    state.max = brew_cpu_carve(&memory, rows * 4);
+    state.pos = brew_cpu_carve(&memory, rows * 8);
+    state.pieces = brew_cpu_carve(&memory, rows * (int64_t)sizeof *state.pieces);
+    state.row_out = brew_cpu_carve(&memory, at->shape.head_dim * 4);
     int64_t used = (chunk->end - chunk->row) * at->group;
     memset(state.out, 0, (size_t)(used * at->dp) * 4);
     memset(state.sum, 0, (size_t)used * 16 * 4);
@@ -97,33 +94,30 @@ static void cut_pieces(const struct attend_job *job, struct chunk_state *state, 
     }
 }
 
-// Sets which keys of a tile each row of a piece sees; false if none sees any.
-static bool set_visible(const struct attend_job *job, const int64_t *pos, int64_t first,
-                        int64_t count, struct brew_cpu_step *step, int32_t from[TILE_ROWS],
-                        int32_t to[TILE_ROWS]) {
+void brew_cpu_look(int64_t window, const int64_t *pos, int rows, int64_t first, int64_t count,
+                   struct brew_cpu_sight *sight) {
     int32_t last = 0;
     bool whole = count == BREW_KEY_TILE;
     // a piece's rows ascend, but for those of several items, which all see all of the query's keys
-    if (whole && job->window <= 0 && pos[0] >= first + BREW_KEY_TILE - 1) {
-        step->columns = BREW_KEY_TILE;
-        step->from = step->to = NULL;
-        return true;
+    if (whole && window <= 0 && pos[0] >= first + BREW_KEY_TILE - 1) {
+        sight->columns = BREW_KEY_TILE;
+        sight->whole = true;
+        return;
     }
-    for (int i = 0; i < step->rows; i++) {
-        int64_t low = job->window > 0 ? most(0, pos[i] - job->window + 1 - first) : 0;
+    for (int i = 0; i < rows; i++) {
+        int64_t low = window > 0 ? most(0, pos[i] - window + 1 - first) : 0;
         int64_t high = least(count, pos[i] + 1 - first);
-        from[i] = (int32_t)least(low, BREW_KEY_TILE);
-        to[i] = (int32_t)most(high, 0);
-        if (from[i] >= to[i])
-            from[i] = to[i] = 0;
-        else if (to[i] > last)
-            last = to[i];
-        whole = whole && from[i] == 0 && to[i] == BREW_KEY_TILE;
+        int32_t from = (int32_t)least(low, BREW_KEY_TILE), to = (int32_t)most(high, 0);
+        if (from >= to)
+            from = to = 0;
+        else if (to > last)
+            last = to;
+        sight->from[i] = from;
+        sight->to[i] = to;
+        whole = whole && from == 0 && to == BREW_KEY_TILE;
     }
-    step->columns = last;
-    step->from = whole ? NULL : from;
-    step->to = whole ? NULL : to;
-    return last > 0;
+    sight->columns = last;
+    sight->whole = whole;
 }
 
 static void set_tile(const struct attend_job *job, const struct keys *keys, int64_t head,
@@ -150,7 +144,7 @@ static void attend_keys(const struct attend_job *job, struct chunk_state *state,
     int64_t d = at->shape.head_dim;
     const char *q = at->q + head * at->q_bytes;
     struct brew_cpu_step step = {.head_dim = d, .scale = job->scale};
-    int32_t from[TILE_ROWS], to[TILE_ROWS];
+    struct brew_cpu_sight sight;
     for (int64_t tile = 0; tile * BREW_KEY_TILE < keys->count; tile++) {
         int64_t first = tile * BREW_KEY_TILE, count = least(BREW_KEY_TILE, keys->count - first);
         set_tile(job, keys, head, tile, &step);
@@ -158,8 +152,12 @@ static void attend_keys(const struct attend_job *job, struct chunk_state *state,
             struct piece piece = state->pieces[i];
             int64_t at_state = piece.row - state->first;
             step.rows = piece.rows;
-            if (!set_visible(job, state->pos + at_state, keys->pos + first, count, &step, from, to))
-                continue;
+            brew_cpu_look(job->window, state->pos + at_state, step.rows, keys->pos + first, count,
+                          &sight);
+            if (!sight.columns) continue;
+            step.columns = sight.columns;
+            step.from = sight.whole ? NULL : sight.from;
+            step.to = sight.whole ? NULL : sight.to;
             step.q =
                 q + piece.row / TILE_ROWS * tile_bytes(job->kernels, d) + piece.row % TILE_ROWS * 4;
             step.max = state->max + at_state;
@@ -168,6 +166,13 @@ static void attend_keys(const struct attend_job *job, struct chunk_state *state,
             job->kernels->step(&step);
         }
     }
+}
+
+// max * scale + log(sum), of one row.
+static float log_sum(const struct attend_job *job, float max, const float *sum) {
+    double total = 0;
+    for (int i = 0; i < 16; i++) total += sum[i];
+    return (float)(max * job->natural + logf((float)total));
 }
 
 static void write_rows(const struct attend_job *job, const struct chunk_state *state,
@@ -182,6 +187,9 @@ static void write_rows(const struct attend_job *job, const struct chunk_state *s
             job->kernels->finish(state->out + i * at->dp, state->sum + i * 16, d, state->row_out);
             job->kernels->put(tile, (int)(row % TILE_ROWS), (head * at->group + g) * d,
                               state->row_out, d);
+            if (job->lse)
+                job->lse[row * at->shape.heads + head * at->group + g] =
+                    log_sum(job, state->max[i], state->sum + i * 16);
         }
     }
 }
@@ -230,9 +238,9 @@ static void cut_chunks(brew_attention *at, const brew_span *spans, size_t n_span
     }
 }
 
-void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
-                     int64_t layer, double scale, int64_t window, const uint8_t *wanted,
-                     brew_operand *out) {
+void brew_cpu_attend_with_lse(brew_backend *be, brew_attention *at, const brew_span *spans,
+                              size_t n_spans, int64_t layer, double scale, int64_t window,
+                              const uint8_t *wanted, brew_operand *out, float *lse) {
     int64_t rows = most(1, CHUNK_ROWS / at->group);
     struct attend_job job = {.kernels = brew_cpu_kernels(be),
                              .at = at,
@@ -241,10 +249,18 @@ void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *span
                              .window = window,
                              .chunk_rows = rows * at->group,
                              .wanted = wanted,
-                             .out = out};
+                             .out = out,
+                             .natural = scale,
+                             .lse = lse};
     job.scale = (float)(scale * 1.4426950408889634);
     job.scratch = brew_cpu_scratch(be, state_bytes(at, job.chunk_rows));
     cut_chunks(at, spans, n_spans, rows);
     brew_attention *shared = at;
     brew_cpu_run(be, shared->n_chunks * (size_t)at->shape.kv_heads, attend_task, &job);
+}
+
+void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
+                     int64_t layer, double scale, int64_t window, const uint8_t *wanted,
+                     brew_operand *out) {
+    brew_cpu_attend_with_lse(be, at, spans, n_spans, layer, scale, window, wanted, out, NULL);
 }

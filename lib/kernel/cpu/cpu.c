@@ -37,6 +37,8 @@ static const brew_train_ops train_ops = {
     .embed_back = brew_cpu_embed_back,
     .sum_squares = brew_cpu_sum_squares,
     .adamw = brew_cpu_adamw,
+    .attend_keep = brew_cpu_attend_keep,
+    .attend_back = brew_cpu_attend_back,
 };
 
 static const brew_ops ops = {

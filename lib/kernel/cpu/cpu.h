@@ -36,6 +36,23 @@ struct brew_cpu_step {
 
 struct brew_cpu_adamw;
 
+// The same on the way back: the piece's probabilities p and their gradients ds are made once more, and
+// dq is added to. p and ds leave side by side for the products over rows (see attend_back.c).
+struct brew_cpu_step_back {
+    int rows, columns;
+    int64_t head_dim;
+    const void *q, *dout;     // packed
+    const void *k, *v;        // of the tile, both as keys lie
+    const void *k_values;     // the keys as values lie
+    int64_t k_bytes, v_bytes; // from one panel to the next: of k and v; of k_values
+    const int32_t *from, *to; // as above
+    float scale;              // log2(e) times the scale of the scores
+    const float *lse, *delta; // [rows]: log2(e) times the log-sum-exp; dout . out
+    void *p, *ds;             // [2][.../s][32][s], at the piece's first row
+    int64_t p_bytes;          // from one panel to the next
+    float *dq;                // [rows][Dp]
+};
+
 // What a level does, for one kind of storage.
 struct brew_cpu_kernels {
     int s;       // elements side by side: 1 (F32) or 2 (bf16)
@@ -58,6 +75,11 @@ struct brew_cpu_kernels {
     void (*turn)(const float *x, int64_t d, const float *gain, double eps, const float *cosines,
                  const float *sines, float *out);
     void (*step)(const struct brew_cpu_step *step);
+    void (*step_back)(const struct brew_cpu_step_back *step);
+    // [n][s] elements: n values of a, with s = 2 beside those of b (zeros for NULL).
+    void (*pair)(const float *a, const float *b, int64_t n, void *out);
+    // The sum of a (as elements hold it) times b, in 16 lanes.
+    float (*dot)(const float *a, const float *b, int64_t n);
     // out[d] = o[d] / sum, of one row.
     void (*finish)(const float *o, const float *sum, int64_t d, float *out);
     // The log-sum-exp's running state of `rows` rows and `columns` more logits in c [12][32].
@@ -206,6 +228,13 @@ static inline void *brew_cpu_share(struct brew_cpu_scratch scratch, int worker) 
 // Working memory for all together, 64-byte aligned; valid until the next call of this.
 void *brew_cpu_shared(brew_backend *be, int64_t bytes);
 
+// Cuts a piece of whole 64 bytes off the front.
+static inline void *brew_cpu_carve(char **memory, int64_t bytes) {
+    void *piece = *memory;
+    *memory += round_up(bytes, 64);
+    return piece;
+}
+
 // brew_pool_run with the floating-point state that the bits are promised for.
 void brew_cpu_run(brew_backend *be, size_t tasks, brew_task_fn *fn, void *arg);
 
@@ -286,6 +315,10 @@ struct brew_attention {
     struct brew_cpu_chunk *chunks;
     size_t n_chunks, chunks_cap;
 };
+// Sizes, and where items lie; the memory is for the caller to set, who frees item_k, item_v and chunks.
+void brew_cpu_attention_plan(brew_backend *be, const brew_attention_shape *shape, int64_t rows_cap,
+                             int64_t spans_cap, brew_attention *at);
+int64_t brew_cpu_kv_tile_bytes(const brew_backend *be, const brew_attention_shape *shape);
 brew_kv *brew_cpu_kv_new(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
                          int64_t cap, brew_err *err);
 void brew_cpu_kv_free(brew_backend *be, brew_kv *kv);
@@ -294,6 +327,7 @@ size_t brew_cpu_kv_bytes(brew_backend *be, const brew_attention_shape *shape, in
 brew_attention *brew_cpu_attention_new(brew_backend *be, const brew_attention_shape *shape,
                                        int64_t rows_cap, int64_t spans_cap, brew_err *err);
 void brew_cpu_attention_free(brew_backend *be, brew_attention *at);
+// Without `rope` what is in qkv is turned already.
 void brew_cpu_heads(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
                     int64_t layer, const float *qkv, const float *q_gain, const float *k_gain,
                     double eps, const brew_rope *rope);
@@ -319,9 +353,31 @@ static inline char *brew_cpu_item_values(const struct brew_cpu_kernels *kernels,
 }
 
 // attend.c
+// Which keys of a tile the rows of a piece see: those of each row, how far the last of them; none: 0.
+struct brew_cpu_sight {
+    int columns;
+    bool whole; // a whole tile, all of it; from and to are not set
+    int32_t from[TILE_ROWS], to[TILE_ROWS];
+};
+// The rows' positions; position of the tile's first key; how many keys it holds.
+void brew_cpu_look(int64_t window, const int64_t *pos, int rows, int64_t first, int64_t count,
+                   struct brew_cpu_sight *sight);
+// brew_cpu_attend that gives the log-sum-exp of scaled scores, too; lse [M, H] or NULL.
+void brew_cpu_attend_with_lse(brew_backend *be, brew_attention *at, const brew_span *spans,
+                              size_t n_spans, int64_t layer, double scale, int64_t window,
+                              const uint8_t *wanted, brew_operand *out, float *lse);
 void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *spans, size_t n_spans,
                      int64_t layer, double scale, int64_t window, const uint8_t *wanted,
                      brew_operand *out);
+
+// attend_keep.c, attend_back.c
+void brew_cpu_attend_keep(brew_backend *be, const brew_attention_shape *shape,
+                          const brew_layout *layout, double scale, int64_t window,
+                          const uint8_t *wanted, const float *qkv, brew_operand *out, float *lse);
+void brew_cpu_attend_back(brew_backend *be, const brew_attention_shape *shape,
+                          const brew_layout *layout, double scale, int64_t window,
+                          const uint8_t *wanted, const float *qkv, const float *out,
+                          const float *lse, const float *dout, float *dqkv);
 
 // head.c
 void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const float *h, int64_t c,

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "kernel/cpu/cpu.h"
 
-static int64_t kv_tile_bytes(const brew_backend *be, const brew_attention_shape *shape) {
+int64_t brew_cpu_kv_tile_bytes(const brew_backend *be, const brew_attention_shape *shape) {
     int64_t d = shape->head_dim;
     return BREW_KEY_TILE * (d + round_up(d, PANEL)) * element_bytes(brew_cpu_kernels(be));
 }
@@ -16,7 +16,7 @@ brew_kv *brew_cpu_kv_new(brew_backend *be, const brew_attention_shape *shape, in
     float *data;
     kv->shape = *shape;
     kv->tiles = divide_up(cap, BREW_KEY_TILE);
-    kv->tile_bytes = kv_tile_bytes(be, shape);
+    kv->tile_bytes = brew_cpu_kv_tile_bytes(be, shape);
     if (brew_host_floats(&data, layers * shape->kv_heads, kv->tiles, kv->tile_bytes / 4,
                          "keys and values", err) < 0) {
         free(kv);
@@ -35,7 +35,7 @@ void brew_cpu_kv_free(brew_backend *be, brew_kv *kv) {
 size_t brew_cpu_kv_bytes(brew_backend *be, const brew_attention_shape *shape, int64_t layers,
                          int64_t cap) {
     return (size_t)(layers * shape->kv_heads * divide_up(cap, BREW_KEY_TILE) *
-                    kv_tile_bytes(be, shape));
+                    brew_cpu_kv_tile_bytes(be, shape));
 }
 
 static int new_store(char **out, int64_t heads, int64_t bytes, const char *what, brew_err *err) {
@@ -45,24 +45,27 @@ static int new_store(char **out, int64_t heads, int64_t bytes, const char *what,
     return 0;
 }
 
-brew_attention *brew_cpu_attention_new(brew_backend *be, const brew_attention_shape *shape,
-                                       int64_t rows_cap, int64_t spans_cap, brew_err *err) {
+void brew_cpu_attention_plan(brew_backend *be, const brew_attention_shape *shape, int64_t rows_cap,
+                             int64_t spans_cap, brew_attention *at) {
     const struct brew_cpu_kernels *kernels = brew_cpu_kernels(be);
-    if (brew_host_shape_check(shape, err) < 0) return NULL;
-    brew_attention *at = brew_calloc(1, sizeof *at);
-    at->shape = *shape;
-    at->group = shape->heads / shape->kv_heads;
-    at->dp = round_up(shape->head_dim, PANEL);
+    int64_t group = shape->heads / shape->kv_heads, d = shape->head_dim;
+    int64_t dp = round_up(d, PANEL), bytes = element_bytes(kernels);
+    *at = (brew_attention){.shape = *shape, .group = group, .dp = dp};
     at->rows_cap = rows_cap;
     at->spans_cap = spans_cap;
-    int64_t d = shape->head_dim, bytes = element_bytes(kernels);
     // an item's keys come in whole panels, its values in whole steps
-    at->q_bytes = divide_up(rows_cap * at->group, TILE_ROWS) * tile_bytes(kernels, d);
-    at->k_bytes = (rows_cap + spans_cap * (PANEL - 1)) * d * bytes;
-    at->v_bytes = (rows_cap + spans_cap * (kernels->s - 1)) * at->dp * bytes;
-    at->k_bytes = round_up(at->k_bytes, 64);
+    at->q_bytes = divide_up(rows_cap * group, TILE_ROWS) * tile_bytes(kernels, d);
+    at->k_bytes = round_up((rows_cap + spans_cap * (PANEL - 1)) * d * bytes, 64);
+    at->v_bytes = (rows_cap + spans_cap * (kernels->s - 1)) * dp * bytes;
     at->item_k = brew_calloc((size_t)spans_cap, sizeof *at->item_k);
     at->item_v = brew_calloc((size_t)spans_cap, sizeof *at->item_v);
+}
+
+brew_attention *brew_cpu_attention_new(brew_backend *be, const brew_attention_shape *shape,
+                                       int64_t rows_cap, int64_t spans_cap, brew_err *err) {
+    if (brew_host_shape_check(shape, err) < 0) return NULL;
+    brew_attention *at = brew_alloc(sizeof *at);
+    brew_cpu_attention_plan(be, shape, rows_cap, spans_cap, at);
     if (new_store(&at->q, shape->kv_heads, at->q_bytes, "queries", err) < 0 ||
         new_store(&at->k, shape->kv_heads, at->k_bytes, "keys of items", err) < 0 ||
         new_store(&at->v, shape->kv_heads, at->v_bytes, "values of items", err) < 0) {
@@ -140,6 +143,15 @@ static struct place find_place(const struct heads_job *job, size_t s, int64_t in
                           index % BREW_KEY_TILE, round_up(keys, job->kernels->s) * PANEL * bytes};
 }
 
+// One head of a row as it is stored.
+static const float *turn(const struct heads_job *job, const float *x, const float *gain,
+                         int64_t pos, float *out) {
+    if (!job->rope) return x;
+    int64_t d = job->at->shape.head_dim, at = pos * (d / 2);
+    job->kernels->turn(x, d, gain, job->eps, job->rope->cos + at, job->rope->sin + at, out);
+    return out;
+}
+
 static void put_row(const struct heads_job *job, size_t s, int64_t index) {
     const struct brew_cpu_kernels *kernels = job->kernels;
     const brew_attention *at = job->at;
@@ -148,19 +160,17 @@ static void put_row(const struct heads_job *job, size_t s, int64_t index) {
     int64_t row = span->row + index, pos = span->pos + index;
     const float *q = job->qkv + row * (heads + 2 * kv_heads) * d;
     const float *k = q + heads * d, *v = k + kv_heads * d;
-    const float *cosines = job->rope->cos + pos * (d / 2), *sines = job->rope->sin + pos * (d / 2);
     float turned[BREW_MAX_HEAD_DIM];
     for (int64_t h = 0; h < heads; h++) {
         int64_t stacked = row * at->group + h % at->group;
         char *tile =
             at->q + h / at->group * at->q_bytes + stacked / TILE_ROWS * tile_bytes(kernels, d);
-        kernels->turn(q + h * d, d, job->q_gain, job->eps, cosines, sines, turned);
-        kernels->put(tile, (int)(stacked % TILE_ROWS), 0, turned, d);
+        kernels->put(tile, (int)(stacked % TILE_ROWS), 0,
+                     turn(job, q + h * d, job->q_gain, pos, turned), d);
     }
     for (int64_t h = 0; h < kv_heads; h++) {
         struct place place = find_place(job, s, index, h);
-        kernels->turn(k + h * d, d, job->k_gain, job->eps, cosines, sines, turned);
-        put_key(job, place.k, place.index, turned, d);
+        put_key(job, place.k, place.index, turn(job, k + h * d, job->k_gain, pos, turned), d);
         put_value(job, place.v, place.v_panel_bytes, place.index, v + h * d, d);
         // the last step's other half must be zero: whatever lay there may be NaN, and 0 * NaN is NaN
         if (index == span->rows - 1 && (place.index + 1) % kernels->s)
