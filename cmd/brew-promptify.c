@@ -53,6 +53,13 @@ static void report(const brew_events_counts *rows, const brew_prompt_counts *cou
     static const char *const names[] = {"records", "questions", "answered", "shown"};
     brew_cli_fact_int(&cli, "events", (int64_t)rows->read);
     brew_cli_fact_int(&cli, "duplicates", (int64_t)rows->duplicates);
+    brew_cli_fact_int(&cli, "late", (int64_t)rows->late);
+    brew_cli_fact_int(&cli, "young", (int64_t)rows->young);
+    if (rows->late)
+        brew_cli_note(&cli, "%" PRIu64 " rows later than the window of their event", rows->late);
+    if (rows->young)
+        brew_cli_note(&cli, "%" PRIu64 " events too young for their action to be known",
+                      rows->young);
     brew_cli_fact_int(&cli, "members", (int64_t)members);
     brew_cli_fact_int(&cli, "items", (int64_t)rows->items);
     brew_json *all = brew_json_new_object();
@@ -100,6 +107,7 @@ static int open_all(brew_events_options *how) {
     if (brew_cli_given(&cli, "questions")) prompter.max_questions = (size_t)max_questions;
     for (int s = 0; s < BREW_SPLITS; s++) prompter.wanted[s] = split == BREW_SPLITS || split == s;
     prompter.candidates = candidates != NULL;
+    prompter.seed = (uint64_t)cli.seed;
     how->all_first = task->features != NULL;
     events = brew_events_open(task, how, &cli.err);
     if (!events || check_rows(brew_events_counted(events))) return -1;

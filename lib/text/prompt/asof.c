@@ -71,13 +71,19 @@ static brew_buf *moment(brew_asof *asof, enum brew_feature_of of, const brew_mem
     brew_buf *key = &asof->key;
     brew_buf_reset(key);
     brew_buf_addc(key, (char)of);
-    if (of == BREW_OF_ITEM)
+    if (of == BREW_OF_ITEM) { // an item is one of its table
+        brew_buf_addc(key, (char)(asof->task->logs[event->log].items + 1));
         brew_key_id(key, event->item, event->item_len);
-    else
+    } else
         brew_key_id(key, member->id, member->id_len);
     brew_key_time(key, time);
     brew_buf_addc(key, kind);
     return key;
+}
+
+// Of an event, counted through all sets.
+static size_t action_number(const brew_asof *asof, const brew_event *event) {
+    return brew_log_actions(asof->task, event->log)->first + (size_t)event->action;
 }
 
 static bool asks(const brew_asof *asof, enum brew_feature_of of, bool at_split, int side) {
@@ -108,12 +114,12 @@ static int add_changes(brew_asof *asof, const brew_member *member, const brew_ev
     for (size_t s = 0; s < asof->n_spans; s++) {
         const struct span *span = &asof->spans[s];
         for (int leaves = 0; leaves < (span->window ? 2 : 1); leaves++) {
-            int64_t time = event->time + span->lag + (leaves ? span->window : 0);
+            int64_t time = event->known + span->lag + (leaves ? span->window : 0);
             brew_buf *key = moment(asof, span->of, member, event, time, 1);
             brew_buf_addc(key, (char)s);
             brew_buf_addc(key, (char)leaves);
             brew_buf_addc(key, (char)event->split);
-            brew_key_u64(key, (uint64_t)event->action);
+            brew_key_u64(key, action_number(asof, event));
             if (brew_sorter_add(asof->moments, key->ptr, key->len, err)) return -1;
         }
     }
@@ -128,7 +134,7 @@ static int add_all(brew_asof *asof, brew_events *events, brew_err *err) {
         for (size_t i = 0; i < member.n && got > 0; i++) {
             const brew_event *event = &member.events[i];
             if (event->action >= 0 && event->split == BREW_SPLIT_TRAIN)
-                asof->trained[event->action]++;
+                asof->trained[action_number(asof, event)]++;
             if (add_questions(asof, &member, event, ours ? asof->n_asked++ : UINT64_MAX, err) ||
                 (event->action >= 0 && add_changes(asof, &member, event, err)))
                 got = -1;

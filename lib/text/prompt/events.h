@@ -8,14 +8,23 @@
 //     brew_member_release(&member);
 //     brew_events_close(events);
 //
+// What an event is
+// - Of a log without units: a row; of several rows with the same member, item and time the one whose
+//   action stands first in the task is kept. Its answer is known at once.
+// - Of a log with units: the rows of one key (member, item, request, further columns) no later than
+//   `window` after the first of them. Its time and context are those of the first row (of rows of one
+//   time, the one whose action stands first), its action is the strongest of all, known when window and
+//   lag have passed. A later row begins another event; with a request or further columns in the key it is
+//   too late, and is dropped. Events whose window the log's end cuts are young: dropped and counted.
+//
 // Promises
-// - Every accepted row is counted; each (member, item, time) comes once. Of several rows with the same
-//   three, the one whose action stands first in the task is kept.
+// - Every accepted row is counted.
 // - Members come in the order of (brew_hash64(id, seed 0), id), the events of one in the order of (time,
-//   item bytes). Nothing depends on the order of the rows, on the memory allowed, or on the shard: the
-//   shards 1..N one after the other are the whole.
-// - `split` is set as the task's split says, `item_history` is the number of events of the same item, by
-//   anyone, strictly before this event's time.
+//   log, request and key, item), each by its bytes. Nothing depends on the order of the rows (unless they
+//   have no times, and their numbers stand for them), on the memory allowed, or on the shard: the shards
+//   1..N one after the other are the whole.
+// - `split` is set as the log or the task's split says, `item_history` is the number of events of the same
+//   item, by anyone, strictly before this event's time.
 // - Memory is bounded by options.memory_bytes plus the events of one member (and one buffer per 1/16 of
 //   the limit); what does not fit lies in files without a name in $TMPDIR (or /tmp), which vanish with
 //   the process.
@@ -34,13 +43,18 @@
 #define BREW_TIME_NEVER INT64_MAX
 
 typedef struct brew_event {
-    const char *item; // NUL-terminated, in the member's arena
-    size_t item_len;
-    int64_t time;   // ms since 1970
-    int32_t action; // index into task->actions; -1: a candidate
+    const char *item, *request; // NUL-terminated, in the member's arena; request is "" for none
+    size_t item_len, request_len;
+    int64_t time;   // ms since 1970, when it was shown
+    int64_t known;  // when its action became known: history may use it behind that, never at it
+    int32_t action; // index into the log's actions; -1: a candidate
     bool positive;  // that action's; false for a candidate
+    bool at_once;   // known as it happens: events of the very same time may stand before its answer
     uint8_t split;  // enum brew_split
+    uint8_t log;    // index into task->logs
+    double weight;
     uint64_t item_history;
+    const brew_field *context; // [the log's context.n]; NULL: no such field
 } brew_event;
 
 // Caller's storage: zero-initialise, fill again and again, release.
@@ -57,17 +71,18 @@ typedef struct brew_member {
 // A bad row: where it stands, its raw text, why. Returns 0 to go on, -1 to stop with what is then in *why.
 typedef int brew_reject_fn(void *arg, const char *file, uint64_t line, const char *row, size_t len,
                            brew_err *why);
-// Is an item (or member) known? For rows that must be joined with a table; NULL: all are.
-typedef bool brew_known_fn(void *arg, const char *id, size_t len);
+// Is an item (or member) of a log known? For rows that must be joined with a table; NULL: all are.
+typedef bool brew_known_fn(void *arg, size_t log, const char *id, size_t len);
 
 typedef struct brew_events_options {
-    char **files; // [n_files] instead of the task's own; "-", or neither: standard input
+    // Instead of the task's own, if it has one log; "-", or neither: standard input.
+    char **files; // [n_files]
     size_t n_files;
     size_t memory_bytes;    // 0: 512 MiB
     uint64_t shard, shards; // 1..shards; 0: all
     bool all_first; // members of all shards come, until brew_events_rewind: then the shard's
-    // Rows of (member, item) without a time, or NULL: they come as events after all others of their
-    // member, with time BREW_TIME_NEVER and action -1. They belong to no split.
+    // Rows of (member, item) without a time, or NULL: they come as events of the first log that is asked,
+    // after all others of their member, with time BREW_TIME_NEVER and action -1. They belong to no split.
     const char *candidates;
     brew_reject_fn *reject; // NULL: the first bad row is an error
     brew_known_fn *item_known, *member_known;
@@ -76,7 +91,10 @@ typedef struct brew_events_options {
 
 typedef struct brew_events_counts {
     uint64_t read, accepted, rejected; // rows; read = accepted + rejected
-    uint64_t duplicates;               // accepted rows that were left out
+    uint64_t duplicates;               // rows that are part of another row's event
+    uint64_t late;                     // rows later than the window of their event
+    uint64_t young;                    // events left out because their action is not known yet
+    uint64_t events;                   // in all shards, without candidates
     uint64_t items;                    // distinct
 } brew_events_counts;
 

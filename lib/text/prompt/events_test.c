@@ -23,15 +23,23 @@ static char path[256], candidates[256];
 static brew_action actions[] = {
     {.name = "a", .label = " A", .has_min = true, .min = 4, .positive = true},
     {.name = "b", .label = " B"}};
+static brew_actions sets[] = {{.list = actions, .n = 2}};
+static brew_entity_table tables[1];
+static brew_log task_log = {.events = {.path = path, .format = BREW_TABLE_CSV},
+                            .member_column = "m",
+                            .item_column = "i",
+                            .time_column = "t",
+                            .value_column = "v",
+                            .until = INT64_MAX,
+                            .split = -1};
 static brew_task task = {.path = "task",
                          .name = "t",
-                         .events = {.path = path, .format = BREW_TABLE_CSV},
-                         .member_column = "m",
-                         .item_column = "i",
-                         .time_column = "t",
-                         .value_column = "v",
-                         .actions = actions,
-                         .n_actions = 2,
+                         .logs = &task_log,
+                         .n_logs = 1,
+                         .action_sets = sets,
+                         .n_action_sets = 1,
+                         .item_tables = tables,
+                         .n_item_tables = 1,
                          .split = {BREW_SPLIT_BY_SHARE, 0.1, 0.2, 0, 0}};
 
 static void write_rows(uint64_t step, const char *extra) {

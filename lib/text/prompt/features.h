@@ -44,7 +44,7 @@ typedef struct brew_feature {
     char *name; // NULL: not for templates
     enum brew_feature_of of;
     enum brew_measure measure;
-    bool *actions; // [n_actions] those that count as k
+    bool *actions; // [task->n_actions] those that count as k
     double shrink;
     int64_t window, lag; // ms
     bool as_of_split;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "io/in.h"
 
 enum { SETTINGS_MAX = 16 << 20 };
@@ -241,6 +242,32 @@ int brew_keys_real(const brew_keys *keys, const brew_json *object, const char *w
         return brew_keys_fail(keys, brew_place_of(where, key).text, "is %g, not from %g to %g", got,
                               min, max);
     *out = got;
+    return 1;
+}
+
+int brew_keys_duration(const brew_keys *keys, const brew_json *object, const char *where,
+                       const char *key, int64_t *out_ms) {
+    static const char units[] = "smhdw";
+    static const int64_t unit_ms[] = {1000, 60000, 3600000, 86400000, 604800000};
+    const brew_json *value = brew_json_get(object, key);
+    if (!value) return 0;
+    int64_t number = -1, ms = 1000;
+    if (brew_json_is(value, BREW_JSON_INT)) {
+        number = brew_json_int(value);
+    } else if (brew_json_is(value, BREW_JSON_STRING)) {
+        size_t len;
+        const char *text = brew_json_string(value, &len), *unit;
+        if (len > 1 && (unit = memchr(units, text[len - 1], 5))) {
+            ms = unit_ms[unit - units];
+            if (!brew_parse_i64(text, len - 1, &number)) number = -1;
+        }
+    }
+    const int64_t longest = INT64_C(36500) * 86400000; // a hundred years
+    if (number < 0 || number > longest / ms)
+        return brew_keys_fail(keys, brew_place_of(where, key).text,
+                              "must be a length of time: seconds, or such as \"90s\", \"30m\", "
+                              "\"12h\", \"7d\", \"2w\"");
+    *out_ms = number * ms;
     return 1;
 }
 

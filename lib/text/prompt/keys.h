@@ -51,6 +51,9 @@ int brew_keys_int(const brew_keys *keys, const brew_json *object, const char *wh
                   const char *key, int64_t min, int64_t max, int64_t *out);
 int brew_keys_real(const brew_keys *keys, const brew_json *object, const char *where,
                    const char *key, double min, double max, double *out);
+// A length of time: seconds, or a text of a whole number and one of s m h d w ("90s", "7d"). Not negative.
+int brew_keys_duration(const brew_keys *keys, const brew_json *object, const char *where,
+                       const char *key, int64_t *out_ms);
 int brew_keys_object(const brew_keys *keys, const brew_json *object, const char *where,
                      const char *key, bool required, brew_json **out);
 int brew_keys_array(const brew_keys *keys, const brew_json *object, const char *where,

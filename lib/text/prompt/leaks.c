@@ -11,9 +11,15 @@ static void say(brew_json *leaks, const char *text) {
 
 brew_json *brew_task_leaks(const brew_task *task) {
     brew_json *leaks = brew_json_new_array();
-    if (task->members.path && task->member_columns.n && !task->members.valid_from)
+    const brew_entity_table *members = &task->members;
+    bool undated = false;
+    if (members->source.path && members->columns.n && !members->source.valid_from)
         say(leaks, "the member table has no valid_from: prompts of any time show the same row");
-    if (task->items.path && task->item_columns.n && !task->items.valid_from)
+    for (size_t i = 0; i < task->n_item_tables; i++) {
+        const brew_entity_table *items = &task->item_tables[i];
+        undated |= items->source.path && items->columns.n && !items->source.valid_from;
+    }
+    if (undated)
         say(leaks, "the item table has no valid_from: prompts of any time show the same row");
     if (!task->features || task->split.by != BREW_SPLIT_BY_LAST) return leaks;
     for (size_t f = 0; f < task->features->n; f++) {

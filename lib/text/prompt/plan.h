@@ -1,19 +1,21 @@
 // Which records a member's events become, and what history each shows.
 //
-// A record asks up to max_questions consecutive events of one split; its history is a stretch of the
-// events strictly before the earliest of them, the most recent max_history. Events with the time of the
-// earliest question are never history. With history_until_split, records of valid and test see only
-// what lies before their split; otherwise all that is past at the time.
+// A record asks up to max_questions events of one split and one log, and, where the log names requests (or
+// its rows are slates), of one request; its history is a stretch of the events whose actions were known
+// before the earliest of them was shown, oldest first. Lines stand in the order in which their answers
+// became known, so that a history only ever grows at its end. With history_until_split, records of valid
+// and test see only what lies before their split; and no record sees events of a later split than its own.
 //
-//     events in order   0 ........ begin ====== end ... question ======= question + n_questions
-//                                  shown as history     asked
+//     what a split may see, as it became known   0 ..... begin ====== end .......
+//                                                        shown as history
 //
 // In train, BREW_TRAIN_ONCE lets history and questions share the events: a record's questions stand
 // up to max_history behind the last record's, and the shown events that no earlier record asked or
-// answered (those from `fresh` on) may be learned from as answered lines. The first record tells at least as many
-// as it asks, if max_history and times allow. So every train event is learned
-// from exactly once, always with the most recent past before it. BREW_TRAIN_ALL asks every event, and no
-// line is fresh. In valid, test and among candidates no line is ever fresh.
+// answered (those from `fresh` on) may be learned from as answered lines: as far as each of them was shown
+// when all lines before it were known (of logs without units: or happened at that very time). The first
+// record tells at least as many as it asks, if max_history and times allow. So every train event is
+// learned from exactly once, always with nothing before it that was not known. BREW_TRAIN_ALL asks every
+// event, and no line is fresh. In valid, test and among candidates no line is ever fresh.
 #ifndef BREW_TEXT_PLAN_H
 #define BREW_TEXT_PLAN_H
 
@@ -27,20 +29,30 @@ typedef struct brew_plan_record {
     size_t number;   // among all of the member's records, from 1
     bool candidates; // else `split` holds
     enum brew_split split;
-    size_t question, n_questions;
-    size_t begin, end; // history shown
-    size_t fresh;      // in [begin, end]: lines from here on may be learned from
-    size_t earlier;    // events strictly before the earliest question
+    size_t asked, n_asked; // in plan->asked
+    const size_t *seen;    // what this split may see: events in the order they became known
+    size_t begin, end;     // of `seen`: history shown
+    size_t fresh;          // in [begin, end]: lines from here on may be learned from
+    size_t earlier;        // events known before the earliest question, in plan->known
 } brew_plan_record;
 
 typedef struct brew_plan {
     brew_plan_record *records; // [n]
     size_t n, cap;
+    size_t *asked;                 // events
+    size_t *known;                 // [n_known] events, without candidates, as they became known
+    size_t *seen[BREW_SPLITS + 1]; // [n_seen[s]] the same, as far as s (or candidates) may see them
+    size_t n_asked, n_known, n_seen[BREW_SPLITS + 1];
+    size_t asked_cap, known_cap, seen_cap[BREW_SPLITS + 1];
 } brew_plan;
 
-// Plans anew; zero-initialise the plan first. max_history and max_questions stand for the task's.
+// May a record of this split (BREW_SPLITS: of candidates) see the event, once its action is known?
+bool brew_plan_may_see(const brew_task *task, const brew_event *event, int split);
+// Plans anew; zero-initialise the plan first. max_history and max_questions stand for the task's; with
+// BREW_HISTORY_ALL and _SIMILAR a history holds all there is, whatever max_history. The seed decides a
+// sampled history.
 void brew_plan_member(brew_plan *plan, const brew_task *task, const brew_member *member,
-                      size_t max_history, size_t max_questions);
+                      size_t max_history, size_t max_questions, uint64_t seed);
 void brew_plan_release(brew_plan *plan);
 
 #endif

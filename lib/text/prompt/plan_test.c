@@ -39,7 +39,8 @@ static brew_member member_of(const int *times, const char *splits) {
     member.events = brew_calloc(member.n + 1, sizeof *member.events);
     for (size_t i = 0; i < member.n; i++) {
         brew_event *event = &member.events[i];
-        event->time = splits[i] == 'c' ? BREW_TIME_NEVER : times[i];
+        event->time = event->known = splits[i] == 'c' ? BREW_TIME_NEVER : times[i];
+        event->at_once = true;
         event->action = splits[i] == 'c' ? -1 : (int32_t)(i & 1);
         event->split = splits[i] == 'v'   ? BREW_SPLIT_VALID
                        : splits[i] == 'e' ? BREW_SPLIT_TEST
@@ -53,11 +54,11 @@ static void plans(const char *name, const brew_task *task, size_t shown, size_t 
     brew_member member = member_of(times, splits);
     brew_plan plan = {0};
     brew_buf got = {0};
-    brew_plan_member(&plan, task, &member, shown, asked);
+    brew_plan_member(&plan, task, &member, shown, asked, 0);
     for (size_t i = 0; i < plan.n; i++) {
         const brew_plan_record *r = &plan.records[i];
         brew_buf_addf(&got, "%s%zu-%zu*%zu>%zu+%zu", i ? " " : "", r->begin, r->end, r->fresh,
-                      r->question, r->n_questions);
+                      plan.asked[r->asked], r->n_asked);
     }
     is_str(got.ptr ? got.ptr : "", want, name);
     brew_buf_release(&got);
@@ -68,7 +69,8 @@ static void plans(const char *name, const brew_task *task, size_t shown, size_t 
 static const int ascending[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
 static void test_small(void) {
-    brew_task task = {.train = BREW_TRAIN_ONCE};
+    brew_log log = {0};
+    brew_task task = {.train = BREW_TRAIN_ONCE, .logs = &log, .n_logs = 1};
     const int tied[] = {0, 1, 1, 1, 1, 2, 2, 3, 3, 3};
     plans("history and questions share the events", &task, 3, 2, ascending, "tttttttttttt",
           "0-3*0>3+2 5-8*5>8+2 7-10*10>10+2");
@@ -105,23 +107,27 @@ static void test_promises(void) {
             times[i] = (i ? times[i - 1] : 0) + (int)brew_rand_below(3, 4 + round, i, 3) / 2;
             splits[i] = i < train ? 't' : 'e';
         }
-        brew_task task = {.train = BREW_TRAIN_ONCE, .history_until_split = round & 1};
+        brew_log log = {0};
+        brew_task task = {
+            .train = BREW_TRAIN_ONCE, .logs = &log, .n_logs = 1, .history_until_split = round & 1};
         brew_member member = member_of(times, splits);
         brew_plan plan = {0};
-        brew_plan_member(&plan, &task, &member, shown, asked);
+        brew_plan_member(&plan, &task, &member, shown, asked, 0);
         int uses[64] = {0};
         for (size_t i = 0; i < plan.n; i++) {
             const brew_plan_record *r = &plan.records[i];
-            wrong += r->n_questions < 1 || r->n_questions > asked || r->number != i + 1;
+            size_t question = plan.asked[r->asked];
+            wrong += r->n_asked < 1 || r->n_asked > asked || r->number != i + 1;
             wrong += r->end - r->begin > shown || r->fresh < r->begin || r->fresh > r->end;
-            for (size_t k = r->begin; k < r->end; k++) wrong += times[k] >= times[r->question];
-            for (size_t k = r->fresh; k < r->end; k++) uses[k]++;
-            for (size_t k = 0; k < r->n_questions; k++) uses[r->question + k]++;
-            bool test = r->question >= train;
+            for (size_t k = r->begin; k < r->end; k++)
+                wrong += times[r->seen[k]] >= times[question];
+            for (size_t k = r->fresh; k < r->end; k++) uses[r->seen[k]]++;
+            for (size_t k = 0; k < r->n_asked; k++) uses[plan.asked[r->asked + k]]++;
+            bool test = question >= train;
             wrong += test != (r->split == BREW_SPLIT_TEST) || (test && r->fresh != r->end);
             size_t limit = test && task.history_until_split ? train : n;
             size_t next = r->end; // the next event is too late, or behind the limit
-            wrong += next < limit && times[next] < times[r->question];
+            wrong += next < limit && times[next] < times[question];
             wrong += r->begin && r->end - r->begin < shown;
             records++;
         }

@@ -3,7 +3,8 @@
 //
 // A prompter holds the task and its tables, read-only and shared by threads; each thread brings its own
 // brew_prompt_scratch. The query is instruction, note, profile, heading, then one line per shown event:
-// the line's text, the label of what was done, a newline, then the summary. An item is the question's text.
+// the line's text, the label of what was done, a newline; then the summary. An item is a question's text:
+// each event asked about is an item for each kind of question.
 #ifndef BREW_TEXT_PROMPT_H
 #define BREW_TEXT_PROMPT_H
 
@@ -21,11 +22,12 @@
 
 typedef struct brew_prompter {
     const brew_task *task;
-    brew_entities members, items;
+    brew_entities members, *items;     // [task->n_item_tables]
     size_t max_history, max_questions; // the task's, unless changed before use
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
     brew_asof *asof; // set by the caller for a task with features; members then come with values
     bool candidates; // write records of candidates, and nothing else
+    uint64_t seed;   // of what is drawn
     brew_events_counts counts; // rows of the tables
 } brew_prompter;
 
@@ -35,8 +37,8 @@ int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn
 void brew_prompter_close(brew_prompter *prompter);
 
 // Fit brew_known_fn where arg is the prompter: always true for a task without that table.
-bool brew_prompter_knows_member(void *prompter, const char *id, size_t len);
-bool brew_prompter_knows_item(void *prompter, const char *id, size_t len);
+bool brew_prompter_knows_member(void *prompter, size_t log, const char *id, size_t len);
+bool brew_prompter_knows_item(void *prompter, size_t log, const char *id, size_t len);
 
 typedef struct brew_prompt_counts {
     uint64_t records, questions, answered, shown;
@@ -44,10 +46,11 @@ typedef struct brew_prompt_counts {
 
 typedef struct brew_prompt_scratch { // zero-initialise
     brew_plan plan;
-    brew_buf query, text;
-    int64_t *lines, *offsets; // [shown]: where a line begins, and its label
-    size_t *item_rows;        // [events]: in the item table
-    size_t lines_cap, offsets_cap, item_rows_cap;
+    brew_buf query, text, value;
+    size_t *shown, n_shown;   // the events of the record's lines
+    int64_t *lines, *offsets; // [n_shown]: where a line begins, and its label
+    size_t *item_rows;        // [events]: in the log's item table
+    size_t shown_cap, lines_cap, offsets_cap, item_rows_cap;
 } brew_prompt_scratch;
 void brew_prompt_scratch_release(brew_prompt_scratch *scratch);
 

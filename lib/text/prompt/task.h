@@ -15,7 +15,7 @@
 #include "text/prompt/datasplit.h"
 #include "text/prompt/template.h"
 
-enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO };
+enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO, BREW_TIME_ROW };
 
 // Time in ms since 1970-01-01 UTC, from a column's text: decimal seconds (further digits than ms are cut),
 // ms, or ISO 8601 (2015-03-31, 2015-03-31T12:00[:00[.000]][Z|+01:00], a blank for T allowed, UTC unless
@@ -40,41 +40,106 @@ typedef struct brew_action {
     bool has_min, has_below;
     double min, below; // numbers: min <= value < below
     bool positive;
+    bool *implies; // [n] whether who did this has done that, too; itself included
+    double gain;   // for NDCG; 1 for positive ones, else 0, unless told
+    double rate;   // kept in a sampled history
 } brew_action;
+
+// What can be done on a surface, strongest first: the label set of its history lines.
+typedef struct brew_actions {
+    brew_action *list; // [n]
+    size_t n, first;   // counted through all sets, where this one's begin
+    bool gains;        // told in the task file
+} brew_actions;
+
+// The columns of a table that are used.
+typedef struct brew_columns {
+    char **names; // [n]
+    size_t n;
+} brew_columns;
+
+// A table of members or items, with the columns that templates use.
+typedef struct brew_entity_table {
+    brew_source source; // no path: there is none
+    brew_columns columns;
+} brew_entity_table;
+
+// A kind of question about an event: the choice among the actions, or whether one of them was done.
+typedef struct brew_question {
+    char *name;
+    int action;      // -1: the choice; otherwise labels[0] if that action was done, else labels[1]
+    char *labels[2]; // NULL for the choice
+    brew_template text;
+} brew_question;
+
+// A log: rows of who did what with which item, and when. Its rows are either events as they stand, one
+// for each (member, item, time), whose action is known at once; or they collapse to units: rows of one
+// key (member, item, request, further columns) within `window` of the first make one event, at the time
+// of the first, with the strongest action of all, which is known when the window and `lag` have passed.
+typedef struct brew_log {
+    char *surface, *task; // NULL: no surface; the task's own name
+    brew_source events;
+    char *member_column, *item_column, *value_column; // value may be NULL
+    char *time_column;                                // NULL: the number of the row stands for it
+    char *request_column, *weight_column, *split_column; // may be NULL
+    brew_columns key;                                    // further columns of a unit's key
+    brew_columns context; // what travels with an event, from its first row
+    size_t *meta, n_meta; // those of the context that are written into item_meta
+    bool slate; // item_column holds pairs ITEM-VALUE between blanks, which share the row's time
+    bool units;
+    int64_t window_ms, lag_ms;
+    int64_t until; // ms since 1970, exclusive end of what the log holds; INT64_MAX: its last row
+    int split;     // enum brew_split of all its events, -1: the task's split decides
+    enum brew_time_unit time_unit;
+    size_t actions, items;    // in the task's action_sets and item_tables
+    brew_template line;       // of a past event
+    brew_question *questions; // [n_questions]
+    size_t n_questions;
+} brew_log;
 
 enum brew_train_questions {
     BREW_TRAIN_ONCE, // history and questions share the events: each is learned from in one record
     BREW_TRAIN_ALL   // every event is a question once
 };
 
-// What a template's part stands for: an id, or column k of a table as FIRST + 2 * k.
-// Feature f is BREW_FIELD_FEATURE + f.
-enum {
+// What a template's part stands for: a kind, and for a column its position: kind + BREW_FIELD_KINDS * k.
+enum brew_field_kind {
     BREW_FIELD_MEMBER_ID,
     BREW_FIELD_ITEM_ID,
+    BREW_FIELD_GAP,     // since the member's previous event, in words
+    BREW_FIELD_DATE,    // of the event, UTC
+    BREW_FIELD_SURFACE, // of the event
     BREW_FIELD_MEMBER_COLUMN,
-    BREW_FIELD_ITEM_COLUMN,
-    BREW_FIELD_FEATURE = 1 << 28
+    BREW_FIELD_ITEM_COLUMN,  // of the log's item table
+    BREW_FIELD_EVENT_COLUMN, // of the log's context
+    BREW_FIELD_COUNT, // events of the member that are known; k > 0: that imply counted action k - 1
+    BREW_FIELD_FEATURE,
+    BREW_FIELD_KINDS = 32
 };
 
-// The columns of a table that templates use.
-typedef struct brew_columns {
-    char **names; // [n]
-    size_t n;
-} brew_columns;
+enum brew_history_select {
+    BREW_HISTORY_RECENT, // the last max_history
+    BREW_HISTORY_ALL,
+    BREW_HISTORY_SAMPLE, // each event with its action's rate, then the last max_history
+    BREW_HISTORY_SIMILAR // the max_history whose lines share most with the questions (BM25)
+};
 
 typedef struct brew_task {
     char *path, *name;
-    brew_source events, members, items;
-    char *member_column, *item_column, *time_column, *value_column; // of events; value may be NULL
-    enum brew_time_unit time_unit;
-    brew_action *actions; // [n_actions], strongest first
-    size_t n_actions;
-    // A section that is not empty ends in a newline. Line and question are one line without it.
-    brew_template instruction, note, profile, heading, line, summary, question;
+    brew_log *logs; // [n_logs]
+    size_t n_logs;
+    brew_actions *action_sets;               // [n_action_sets]
+    size_t n_action_sets, n_actions;         // n_actions: of all sets
+    brew_entity_table members, *item_tables; // [n_item_tables]
+    size_t n_item_tables;
+    // Sections: one that is not empty ends in a newline. The summary stands behind the history.
+    brew_template instruction, note, profile, heading, summary;
     struct brew_features *features; // features.h; NULL: none
-    brew_columns member_columns, item_columns;
+    brew_columns counted;           // names of actions that the summary counts
     int64_t max_history, max_questions;
+    enum brew_history_select select;
+    bool drop_quarters; // the oldest lines go a quarter of max_history at a time
+    bool *told, *asked; // [n_logs] whose events are history, and questions
     enum brew_train_questions train;
     bool history_until_split; // questions after the split see nothing of their own split
     brew_datasplit split;
@@ -84,8 +149,12 @@ typedef struct brew_task {
 brew_task *brew_task_load(const char *path, brew_err *err);
 void brew_task_free(brew_task *task);
 
-// The action of a value (len bytes), or -1 if none fits. For a task without a value column the value is
+static inline const brew_actions *brew_log_actions(const brew_task *task, size_t log) {
+    return &task->action_sets[task->logs[log].actions];
+}
+
+// The action of a value (len bytes), or -1 if none fits. For a log without a value column the value is
 // empty.
-int brew_task_action(const brew_task *task, const char *value, size_t len);
+int brew_actions_find(const brew_actions *actions, const char *value, size_t len);
 
 #endif

@@ -20,6 +20,22 @@ static int read_days(const brew_keys *keys, const brew_json *object, const char 
     return status;
 }
 
+// The actions of all sets that count: those with a name or, without one, all or the positive ones. How
+// many were added.
+static size_t choose(const brew_task *task, const char *name, bool all, bool *out) {
+    size_t n = 0;
+    for (size_t s = 0; s < task->n_action_sets; s++)
+        for (size_t a = 0; a < task->action_sets[s].n; a++) {
+            const brew_action *action = &task->action_sets[s].list[a];
+            bool *chosen = &out[task->action_sets[s].first + a];
+            if (*chosen || (name ? strcmp(action->name, name) : !all && !action->positive))
+                continue;
+            *chosen = true;
+            n++;
+        }
+    return n;
+}
+
 // Which actions count: those named; by default the positive ones for a rate, all for a count.
 static int read_feature_actions(const brew_keys *keys, const brew_json *object, const char *where,
                                 const brew_task *task, brew_feature *out) {
@@ -28,23 +44,17 @@ static int read_feature_actions(const brew_keys *keys, const brew_json *object, 
     int status = brew_keys_array(keys, object, where, "actions", false, &names);
     if (status < 0) return -1;
     if (!status) {
-        for (size_t a = 0; a < task->n_actions; a++)
-            out->actions[a] = out->measure == BREW_MEASURE_COUNT || task->actions[a].positive;
+        choose(task, NULL, out->measure == BREW_MEASURE_COUNT, out->actions);
         return 0;
     }
     brew_place place = brew_place_of(where, "actions");
     if (!brew_json_length(names)) return brew_keys_fail(keys, place.text, "must not be empty");
     for (size_t i = 0; i < brew_json_length(names); i++) {
         const brew_json *name = brew_json_at(names, i);
-        size_t a = 0;
-        if (brew_json_is(name, BREW_JSON_STRING))
-            while (a < task->n_actions &&
-                   strcmp(task->actions[a].name, brew_json_string(name, NULL)))
-                a++;
-        if (!brew_json_is(name, BREW_JSON_STRING) || a == task->n_actions || out->actions[a])
+        if (!brew_json_is(name, BREW_JSON_STRING) ||
+            !choose(task, brew_json_string(name, NULL), false, out->actions))
             return brew_keys_fail(keys, brew_place_at(place.text, i).text,
                                   "must be the name of an action, each once");
-        out->actions[a] = true;
     }
     return 0;
 }
@@ -149,7 +159,7 @@ static size_t add_deviation(const brew_task *task, enum brew_feature_of of, bool
     brew_feature *out = &task->features->list[task->features->n];
     *out = (brew_feature){.of = of, .measure = BREW_MEASURE_DEVIATION, .as_of_split = as_of_split};
     out->actions = brew_calloc(task->n_actions, sizeof *out->actions);
-    for (size_t a = 0; a < task->n_actions; a++) out->actions[a] = task->actions[a].positive;
+    choose(task, NULL, false, out->actions);
     return task->features->n++;
 }
 

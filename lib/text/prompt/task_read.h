@@ -5,9 +5,29 @@
 #include "text/prompt/keys.h"
 #include "text/prompt/task.h"
 
-int brew_task_read_features(const brew_keys *keys, brew_task *task);  // after the actions
-int brew_task_read_templates(const brew_keys *keys, brew_task *task); // after tables, features
-int brew_task_read_split(const brew_keys *keys, brew_task *task);     // after the events
+// In this order. A log's place is "events", or "sources[i]"; what it lacks, the task's own place ("") gives.
+int brew_task_read_table(const brew_keys *keys, const brew_json *object, const char *where,
+                         const char *key, enum brew_time_unit events_unit, brew_entity_table *out);
+int brew_task_read_logs(const brew_keys *keys, brew_task *task);
+int brew_task_read_actions(const brew_keys *keys, const brew_json *object, const char *where,
+                           brew_actions *out);
+int brew_task_read_features(const brew_keys *keys, brew_task *task); // after the actions
+int brew_task_read_templates(const brew_keys *keys, brew_task *task);
+int brew_task_read_sections(const brew_keys *keys, brew_task *task);
+int brew_task_read_log_templates(const brew_keys *keys, const brew_json *object, const char *where,
+                                 brew_task *task, brew_log *log);
+int brew_task_read_limits(const brew_keys *keys, brew_task *task); // "history" and "questions"
+int brew_task_read_split(const brew_keys *keys, brew_task *task);
+
+int brew_task_check_name(const brew_keys *keys, const char *where, const char *name);
+// A file of rows: "file" and "format" of the object.
+int brew_task_read_source(const brew_keys *keys, const brew_json *object, const char *where,
+                          brew_source *out);
+// The position of a column among those wanted, where it is put if it is new.
+size_t brew_columns_add(brew_columns *columns, const char *name);
+// A time: a number in the unit (seconds for iso8601), or an ISO 8601 text. 1 if given, -1 if wrong.
+int brew_task_read_time(const brew_keys *keys, const brew_json *object, const char *where,
+                        const char *key, enum brew_time_unit unit, int64_t *out);
 
 static inline bool brew_has_control(const char *text) {
     for (; *text; text++)

@@ -4,30 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-// A boundary in time: a number in the events' unit, or an ISO 8601 text. 1 if given.
-static int read_boundary(const brew_keys *keys, const brew_task *task, const brew_json *object,
-                         const char *key, int64_t *out) {
-    brew_json *value = brew_json_get(object, key);
-    if (!value) return 0;
-    brew_buf text = {0};
-    enum brew_time_unit unit = BREW_TIME_ISO;
-    if (brew_json_is(value, BREW_JSON_STRING)) {
-        brew_buf_adds(&text, brew_json_string(value, NULL));
-    } else {
-        brew_json_write(&text, value);
-        unit = task->time_unit == BREW_TIME_MS ? BREW_TIME_MS : BREW_TIME_S;
-    }
-    bool fits = brew_time_parse(text.ptr ? text.ptr : "", text.len, unit, out);
-    brew_buf_release(&text);
-    if (fits) return 1;
-    return brew_keys_fail(keys, brew_place_of("split", key).text,
-                          "must be a time: ISO 8601, or a number in the unit of the events");
-}
-
 static int read_split_by_time(const brew_keys *keys, const brew_task *task, const brew_json *object,
                               brew_datasplit *split) {
-    int valid = read_boundary(keys, task, object, "valid_from", &split->valid_from);
-    int test = valid < 0 ? -1 : read_boundary(keys, task, object, "test_from", &split->test_from);
+    enum brew_time_unit unit = task->logs[0].time_unit;
+    int valid = brew_task_read_time(keys, object, "split", "valid_from", unit, &split->valid_from);
+    int test = valid < 0 ? -1
+                         : brew_task_read_time(keys, object, "split", "test_from", unit,
+                                               &split->test_from);
     if (valid < 0 || test < 0) return -1;
     if (!valid && !test) {
         split->by = BREW_SPLIT_BY_SHARE;

@@ -45,19 +45,21 @@ static void test_good(void) {
     brew_task *task = load(good, strlen(good), &err);
     if (!ok(task != NULL, "a good task: %s", err.text)) return;
     is_str(task->name, "movies", "its name");
-    ok(strstr(task->events.path, "/ratings.csv") && task->events.path[0] == '/',
+    ok(strstr(task->logs[0].events.path, "/ratings.csv") && task->logs[0].events.path[0] == '/',
        "a path is made relative to the task file");
-    is_str(task->items.path, "/abs/movies.csv", "an absolute path stays");
+    is_str(task->item_tables[0].source.path, "/abs/movies.csv", "an absolute path stays");
     is_int((long long)task->max_history, 50, "history");
     is_int((long long)task->max_questions, 5, "questions");
     ok(task->history_until_split, "by last: the history ends at the split");
-    ok(task->actions[0].positive && !task->actions[1].positive, "the positive action");
-    is_int(brew_task_action(task, "4", 1), 0, "4 is liked");
-    is_int(brew_task_action(task, "4.5", 3), 0, "4.5 is liked");
-    is_int(brew_task_action(task, "3.9999", 6), 1, "3.9999 is not");
-    is_int(brew_task_action(task, "good", 4), -1, "a word fits no range");
-    is_int(brew_task_action(task, "", 0), -1, "nothing fits no range");
-    is_int((long long)task->item_columns.n, 1, "one column of the items is used by both templates");
+    const brew_actions *actions = brew_log_actions(task, 0);
+    ok(actions->list[0].positive && !actions->list[1].positive, "the positive action");
+    is_int(brew_actions_find(actions, "4", 1), 0, "4 is liked");
+    is_int(brew_actions_find(actions, "4.5", 3), 0, "4.5 is liked");
+    is_int(brew_actions_find(actions, "3.9999", 6), 1, "3.9999 is not");
+    is_int(brew_actions_find(actions, "good", 4), -1, "a word fits no range");
+    is_int(brew_actions_find(actions, "", 0), -1, "nothing fits no range");
+    is_int((long long)task->item_tables[0].columns.n, 1,
+           "one column of the items is used by both templates");
     brew_task_free(task);
 }
 

@@ -128,6 +128,8 @@ bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int
         return parse_seconds(text, len, out_ms);
     case BREW_TIME_MS:
         return brew_parse_i64(text, len, &ms) && in_range(ms, out_ms);
+    case BREW_TIME_ROW:
+        break;
     case BREW_TIME_ISO:
         return parse_iso(text, len, out_ms);
     }
