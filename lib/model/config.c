@@ -131,17 +131,11 @@ static int read_sizes(brew_config *config, const struct family *family, const br
 
 // Keys that change the arithmetic in ways that are not built.
 static int refuse_unsupported(const brew_json *json, brew_err *err) {
-    static const char *const keys[] = {"quantization_config",
-                                       "compression_config",
-                                       "attention_multiplier",
-                                       "logits_scaling",
-                                       "residual_multiplier",
-                                       "embedding_multiplier",
-                                       "logit_scale",
-                                       "final_logit_softcapping",
-                                       "attn_logit_softcapping",
-                                       "num_local_experts",
-                                       "num_experts"};
+    static const char *const keys[] = {"compression_config",      "attention_multiplier",
+                                       "logits_scaling",          "residual_multiplier",
+                                       "embedding_multiplier",    "logit_scale",
+                                       "final_logit_softcapping", "attn_logit_softcapping",
+                                       "num_local_experts",       "num_experts"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (get(json, keys[i]))
             return brew_fail(err, BREW_DATA, "\"%s\" is not supported", keys[i]);
@@ -280,6 +274,8 @@ static int read_json(brew_config *config, const brew_json *json, brew_err *err) 
     if (family->qkv_bias) config->qkv_bias = true;
     config->qk_norm = family->qk_norm;
     if (read_rope(config, json, err) < 0 || read_window(config, json, err) < 0) return -1;
+    if (brew_config_read_quantisation(config, json, err) < 0)
+        return brew_err_context(err, "quantization_config");
     return 0;
 }
 
@@ -340,6 +336,8 @@ int brew_config_read(brew_config *config, const brew_modeldir *dir, brew_err *er
 void brew_config_release(brew_config *config) {
     free(config->layer_windowed);
     free(config->rope_freq_factors);
+    for (size_t i = 0; i < config->n_unquantised; i++) free(config->unquantised[i]);
+    free(config->unquantised);
     *config = (brew_config){0};
 }
 

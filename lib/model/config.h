@@ -2,6 +2,7 @@
 #ifndef BREW_MODEL_CONFIG_H
 #define BREW_MODEL_CONFIG_H
 
+#include "io/json.h"
 #include "model/model.h"
 
 // Bounds of sizes, far above any model of these families: products of three of them fit 64 bits.
@@ -16,6 +17,10 @@ enum {
 
 // The GGUF's metadata; config is zeroed. Does not put the file's name in front of errors.
 int brew_config_read_gguf(brew_config *config, const brew_modeldir *dir, brew_err *err);
+// The member quantization_config, if there is one.
+int brew_config_read_quantisation(brew_config *config, const brew_json *json, brew_err *err);
+// Is this module's matrix (its name without ".weight") stored quantised?
+bool brew_config_quantised(const brew_config *config, const char *module);
 // What must hold whatever the source: heads and their width.
 int brew_config_check(const brew_config *config, brew_err *err);
 // inv_freq [D/2], in F32 as transformers computes it: theta^(-2i/D), divided by rope_freq_factors or

@@ -88,7 +88,71 @@ static void test_refusals(void) {
         {"qwen3", "{\"architectures\":null,\"model_type\":null}", "model_type \"\" is not"},
         {"qwen3", "{\"model_type\":3}", "model_type"},
         {"qwen3", "{\"quantization_config\":{\"bits\":4}}",
-         "\"quantization_config\" is not supported"},
+         "quantization_config: \"quant_method\" is missing"},
+        {"qwen3-fp8", "{\"quantization_config\":null}", "weight_scale has no place"},
+        {"qwen3",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "is F32 where config.json says F8_E4M3"},
+        {"qwen3-int8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "is I8 where config.json says F8_E4M3"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\","
+         "\"model.layers.1.mlp.up_proj\"]}}",
+         "model.layers.1.mlp.up_proj.weight"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"re:.*lm_"
+         "head\"]}}",
+         "patterns in \"ignore\" are not supported"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"gptq\",\"format\":\"float-quantized\","
+         "\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":8,\"type\":"
+         "\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,\"type\":"
+         "\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "quant_method gptq is not supported"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "format pack-quantized is not supported"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"tensor\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "weights: strategy tensor is not supported"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "4,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "weights of 4 bits"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":false}}},\"ignore\":[\"lm_head\"]}"
+         "}",
+         "input_activations of 8 bits, symmetric, static"},
+        {"qwen3-fp8",
+         "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-"
+         "quantized\",\"config_groups\":{\"g\":{\"targets\":[\"re:.*\"],\"weights\":{\"num_bits\":"
+         "8,\"type\":\"float\",\"strategy\":\"channel\"},\"input_activations\":{\"num_bits\":8,"
+         "\"type\":\"float\",\"strategy\":\"token\",\"dynamic\":true}}},\"ignore\":[\"lm_head\"]}}",
+         "targets other than"},
         {"qwen3", "{\"num_experts\":8}", "\"num_experts\" is not supported"},
         {"qwen3", "{\"final_logit_softcapping\":30}", "softcapping\" is not supported"},
         {"qwen3", "{\"hidden_act\":\"gelu\"}", "hidden_act \"gelu\" is not supported"},

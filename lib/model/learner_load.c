@@ -162,6 +162,7 @@ static int load_slot(brew_learner *learner, const brew_modeldir *dir, size_t ind
         brew_learner_set(learner, BREW_VALUES, index, row, n, host);
     }
     brew_modeldir_forget(dir, &tensor);
+    brew_role_release(&tensor);
     return 0;
 }
 

@@ -29,6 +29,11 @@ typedef struct brew_config {
     bool *layer_windowed;     // [L] which layers use it
     float *rope_freq_factors; // [D/2] divisors of inv_freq (GGUF's rope_freqs.weight), or NULL
     enum brew_dtype dtype;    // as most weights are stored
+    // compressed-tensors: F8_E4M3 or I8, or BREW_F32 for none; and the matrices left as they were, by
+    // module ("lm_head", "model.layers.0.mlp.down_proj").
+    enum brew_dtype scheme;
+    char **unquantised; // [n_unquantised]
+    size_t n_unquantised;
 } brew_config;
 
 // Reads and checks config.json, or GGUF metadata, without touching weights.

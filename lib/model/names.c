@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "model/config.h"
+
 // What a tensor's dimensions are.
 enum dim { NONE, DIM_V, DIM_C, DIM_Q, DIM_KV, DIM_D, DIM_F };
 
@@ -95,6 +98,42 @@ static void shape_text(char *out, size_t cap, int n_dims, const int64_t *shape) 
     if (used < cap) snprintf(out + used, cap - used, "]");
 }
 
+// The scales of a quantised matrix, one for each row, F32: NAME_scale [rows, 1].
+static int find_scales(const brew_modeldir *dir, const char *name, brew_tensor *tensor,
+                       brew_err *err) {
+    char scale_name[160];
+    snprintf(scale_name, sizeof scale_name, "%s_scale", name);
+    const brew_tensor *stored = brew_modeldir_tensor(dir, scale_name);
+    int64_t rows = tensor->shape[0];
+    if (!stored) return brew_fail(err, BREW_DATA, "tensor %s is missing", scale_name);
+    bool real =
+        stored->dtype == BREW_F32 || stored->dtype == BREW_BF16 || stored->dtype == BREW_F16;
+    if (!real || stored->n_dims < 1 || stored->n_dims > 2 || stored->shape[0] != rows ||
+        (stored->n_dims == 2 && stored->shape[1] != 1))
+        return brew_fail(err, BREW_DATA, "tensor %s is not %lld scales", scale_name,
+                         (long long)rows);
+    brew_tensor column = *stored;
+    column.n_dims = 1;
+    float *scales = brew_alloc((size_t)rows * sizeof *scales);
+    brew_tensor_rows(&column, 0, 1, scales);
+    tensor->row_scales = scales;
+    return 0;
+}
+
+// Is a matrix of this model stored quantised? The configuration says so, and the file must agree.
+static int check_scheme(const brew_config *config, const char *name, bool linear,
+                        enum brew_dtype dtype, brew_err *err) {
+    char module[160];
+    snprintf(module, sizeof module, "%s", name);
+    char *end = strstr(module, ".weight");
+    if (end) *end = 0;
+    bool want = linear && brew_config_quantised(config, module);
+    if (want == (dtype == BREW_F8_E4M3 || dtype == BREW_I8) && (!want || dtype == config->scheme))
+        return want;
+    return brew_fail(err, BREW_DATA, "tensor %s is %s where config.json says %s", name,
+                     brew_dtype_name(dtype), want ? brew_dtype_name(config->scheme) : "plain");
+}
+
 int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum brew_role role,
                    int64_t layer, brew_tensor *out, brew_err *err) {
     bool gguf = brew_modeldir_gguf(dir) != NULL;
@@ -112,6 +151,10 @@ int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum bre
         return brew_fail(err, BREW_DATA, "tensor %s has shape %s where %s belongs", name, got_text,
                          want_text);
     }
+    *out = *tensor;
+    int quantised =
+        check_scheme(config, name, matrix && role != BREW_EMBEDDING, tensor->dtype, err);
+    if (quantised) return quantised < 0 ? -1 : find_scales(dir, name, out, err);
     bool plain =
         tensor->dtype == BREW_F32 || tensor->dtype == BREW_BF16 || tensor->dtype == BREW_F16;
     bool block = tensor->dtype == BREW_Q8_0 || tensor->dtype == BREW_Q4_0 ||
@@ -121,12 +164,16 @@ int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum bre
         return brew_fail(err, BREW_DATA, "tensor %s is %s where %s belongs", name,
                          brew_dtype_name(tensor->dtype),
                          matrix ? "F32, BF16, F16 or a block type of GGUF" : "F32, BF16 or F16");
-    *out = *tensor;
     if (gguf && !strcmp(config->family, "llama")) {
         if (role == BREW_Q) out->interleaved_heads = config->heads;
         if (role == BREW_K) out->interleaved_heads = config->kv_heads;
     }
     return 0;
+}
+
+void brew_role_release(brew_tensor *tensor) {
+    free((float *)(uintptr_t)tensor->row_scales);
+    tensor->row_scales = NULL;
 }
 
 static bool ends_with(const char *text, const char *tail) {
@@ -153,6 +200,17 @@ static bool tensor_expected(const brew_config *config, bool gguf, const char *na
     return false;
 }
 
+// The scales of a matrix that is quantised.
+static bool scale_expected(const brew_config *config, const char *name) {
+    char module[160];
+    static const char tail[] = ".weight_scale";
+    if (strlen(name) >= sizeof module || !ends_with(name, tail)) return false;
+    snprintf(module, sizeof module, "%.*s", (int)(strlen(name) - strlen("_scale")), name);
+    if (!tensor_expected(config, false, module)) return false;
+    module[strlen(name) - strlen(tail)] = 0;
+    return brew_config_quantised(config, module);
+}
+
 bool brew_role_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
                          int64_t *interleaved_heads) {
     long long layer = 0;
@@ -177,7 +235,7 @@ int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir,
     for (size_t i = 0; i < brew_modeldir_n_tensors(dir); i++) {
         const char *name;
         brew_modeldir_tensor_at(dir, i, &name);
-        if (!tensor_expected(config, gguf, name))
+        if (!tensor_expected(config, gguf, name) && (gguf || !scale_expected(config, name)))
             return brew_fail(err, BREW_DATA,
                              "tensor %.120s has no place in a %s model of %lld layers", name,
                              config->family, (long long)config->layers);

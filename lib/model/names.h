@@ -36,8 +36,10 @@ void brew_role_shape(const brew_config *config, enum brew_role role, int64_t sha
 void brew_role_name(char *out, size_t cap, bool gguf, enum brew_role role, int64_t layer);
 
 // The tensor of a role, its type and shape checked, q and k of GGUF's llama marked as interleaved.
+// A quantised matrix comes with its scales, in memory that brew_role_release frees.
 int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum brew_role role,
                    int64_t layer, brew_tensor *out, brew_err *err);
+void brew_role_release(brew_tensor *tensor);
 // Fails if there is a tensor without a role: one that nobody reads (a bias, a scale, a layer too many)
 // would make the scores silently wrong.
 int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir, brew_err *err);
@@ -45,6 +47,6 @@ int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir,
 // The Hugging Face name of one of these families' tensors in a GGUF file, and how many heads its rows
 // interleave (0: none). False if it is not known.
 bool brew_role_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
-                           int64_t *interleaved_heads);
+                         int64_t *interleaved_heads);
 
 #endif

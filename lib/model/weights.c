@@ -11,22 +11,26 @@
 static brew_weight *pack(const brew_model *model, const enum brew_role *roles, size_t n,
                          enum brew_role bias, enum brew_weight_form form, int64_t layer,
                          brew_err *err) {
-    brew_tensor parts[3], biases[3];
+    brew_tensor parts[3] = {0}, biases[3];
     const brew_tensor *part_ptrs[3], *bias_ptrs[3];
     bool biased = bias != BREW_ROLES && brew_role_used(&model->config, bias);
-    for (size_t i = 0; i < n; i++) {
-        if (brew_role_find(&model->config, model->dir, roles[i], layer, &parts[i], err) < 0)
-            return NULL;
-        if (biased && brew_role_find(&model->config, model->dir, (enum brew_role)(bias + i), layer,
-                                     &biases[i], err) < 0)
-            return NULL;
+    int status = 0;
+    for (size_t i = 0; i < n && status == 0; i++) {
+        status = brew_role_find(&model->config, model->dir, roles[i], layer, &parts[i], err);
+        if (status == 0 && biased)
+            status = brew_role_find(&model->config, model->dir, (enum brew_role)(bias + i), layer,
+                                    &biases[i], err);
         part_ptrs[i] = &parts[i];
         bias_ptrs[i] = &biases[i];
     }
     brew_backend *be = model->be;
-    brew_weight *weight =
-        be->ops->weight_new(be, part_ptrs, biased ? bias_ptrs : NULL, n, form, err);
-    for (size_t i = 0; i < n; i++) brew_modeldir_forget(model->dir, &parts[i]);
+    brew_weight *weight = NULL;
+    if (status == 0)
+        weight = be->ops->weight_new(be, part_ptrs, biased ? bias_ptrs : NULL, n, form, err);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].data) brew_modeldir_forget(model->dir, &parts[i]);
+        brew_role_release(&parts[i]);
+    }
     return weight;
 }
 
@@ -90,6 +94,7 @@ static int load_tables(brew_model *model, brew_err *err) {
         return 0;
     }
     if (brew_role_find(&model->config, model->dir, BREW_HEAD, 0, &tensor, err) < 0) return -1;
+    model->head_scales = tensor.row_scales;
     model->head = model->be->ops->table_new(model->be, &tensor, err);
     return model->head ? 0 : -1;
 }
@@ -144,6 +149,7 @@ void brew_model_free(brew_model *model) {
     free(model->layers);
     if (model->head && model->head != model->embedding) be->ops->table_free(be, model->head);
     if (model->embedding) be->ops->table_free(be, model->embedding);
+    free((float *)(uintptr_t)model->head_scales);
     if (model->rope) be->ops->rope_free(be, model->rope);
     if (model->gains) be->ops->free(be, model->gains);
     brew_config_release(&model->config);

@@ -19,6 +19,7 @@ struct brew_model {
     float *gains;                 // all gains of all norms, one block of device memory
     float *final_gain;            // [C]
     brew_table *embedding, *head; // the same one if tied
+    const float *head_scales;     // of a head that is quantised, or NULL
     brew_rope *rope;
     int64_t rope_positions;   // how many the rope holds; grows with the longest request
     brew_workspace workspace; // of the forward pass, kept for the next one

@@ -192,6 +192,21 @@ def golden_request(model, query, items, history, labels):
     return dict(query=query, items=items, labels=labels, answers=answers, history=seen)
 
 
+def write_golden(model, folder, vocab, generator):
+    """golden.json: requests of all kinds, drawn, and the model's answers. Returns the requests."""
+    pick = lambda n: torch.randint(vocab, (n,), generator=generator).tolist()
+    requests = []
+    for query_len, item_lens, history in REQUESTS:
+        labels = torch.randperm(vocab, generator=generator)[:3].tolist()
+        requests.append(golden_request(model, pick(query_len), [pick(n) for n in item_lens],
+                                       history, labels))
+    with open(os.path.join(folder, "golden.json"), "w") as out:
+        out.write('{"requests":[\n')
+        out.write(",\n".join(json.dumps(r, separators=(",", ":")) for r in requests))
+        out.write("\n]}\n")
+    return requests
+
+
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else "testdata/models"
     torch.set_num_threads(1)
@@ -212,16 +227,7 @@ def main():
         # read back what was stored: the golden is of the stored weights
         model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager",
                                                      dtype=torch.float32).eval()
-        pick = lambda n: torch.randint(config["vocab_size"], (n,), generator=generator).tolist()
-        requests = []
-        for query_len, item_lens, history in REQUESTS:
-            labels = torch.randperm(config["vocab_size"], generator=generator)[:3].tolist()
-            requests.append(golden_request(model, pick(query_len), [pick(n) for n in item_lens],
-                                           history, labels))
-        with open(os.path.join(folder, "golden.json"), "w") as out:
-            out.write('{"requests":[\n')
-            out.write(",\n".join(json.dumps(r, separators=(",", ":")) for r in requests))
-            out.write("\n]}\n")
+        requests = write_golden(model, folder, config["vocab_size"], generator)
         spread = max(max(a["logprobs"]) - min(a["logprobs"]) for r in requests for a in r["answers"])
         size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
         print(f"{name}: {size} bytes, widest spread of log-probabilities {spread:.2f}")
