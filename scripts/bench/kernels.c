@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "kernel/testing.h"
+#include "kernel/train_ops.h"
 
 enum { HEADS = 9, KV_HEADS = 3, DIM = 64, WIDTH = 576, MLP = 1536, REPEATS = 7 };
 
@@ -123,6 +124,96 @@ static void bench_attention(brew_backend *be, int64_t query, int64_t items, int6
     free(qkv), free(spans);
 }
 
+// The gradients of one weight: dx, and dw as one more micro-batch.
+static void bench_gradients(brew_backend *be, const char *name, int64_t m, int64_t n, int64_t c) {
+    const brew_train_ops *train = be->ops->train;
+    int threads = brew_pool_threads(be->pool);
+    brew_err err;
+    size_t bytes = (size_t)train->weight_floats(be, n, c) * sizeof(float);
+    float *master = be->ops->alloc(be, bytes, "a weight", &err);
+    float *dw = be->ops->alloc(be, bytes, "a gradient", &err);
+    float *w = random_floats(1, n * c), *x = random_floats(2, m * c), *dy = random_floats(3, m * n);
+    float *dx = random_floats(4, m * c);
+    train->weight_pack(be, n, c, 0, n, w, master);
+    brew_weight *weight = train->weight_learn(be, n, c, master, NULL, &err);
+    train->weight_refresh(be, weight);
+    struct best t[2] = {0};
+    for (int i = 0; i < REPEATS; i++) {
+        start(&t[0]), train->matmul_dx(be, dy, m, weight, dx, false), stop(&t[0]);
+        start(&t[1]), train->matmul_dw(be, dy, x, m, n, c, dw, true), stop(&t[1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "%s of %s, %lld rows", i ? "dw" : "dx", name, (long long)m);
+        show(what, &t[i], 2.0 * (double)(m * n) * (double)c, threads);
+    }
+    be->ops->weight_free(be, weight);
+    be->ops->free(be, master), be->ops->free(be, dw);
+    free(w), free(x), free(dy), free(dx);
+}
+
+static void bench_rows(brew_backend *be, int64_t m) {
+    const brew_train_ops *train = be->ops->train;
+    brew_attention_shape shape = {HEADS, KV_HEADS, DIM};
+    float *x = random_floats(1, m * 2 * MLP), *y = random_floats(2, m * MLP);
+    float *out = random_floats(3, m * 2 * MLP), *h = random_floats(4, m * MLP), inv_freq[DIM / 2];
+    int32_t *positions = brew_calloc((size_t)m, sizeof *positions);
+    brew_operand operand = operand_of(be, m, MLP);
+    brew_err err;
+    for (int i = 0; i < DIM / 2; i++) inv_freq[i] = (float)pow(10000, -i / 32.0);
+    brew_rope *rope = be->ops->rope_new(be, inv_freq, DIM, 1, 1, &err);
+    const char *names[] = {"swiglu",    "swiglu_back", "operand_rows",
+                           "norm_back", "rotate",      "rotate_back"};
+    struct best t[6] = {0};
+    for (int i = 0; i < REPEATS; i++) {
+        start(&t[0]), train->swiglu(be, x, m, MLP, &operand), stop(&t[0]);
+        start(&t[1]), train->swiglu_back(be, x, y, m, MLP, out, h), stop(&t[1]);
+        start(&t[2]), train->operand_rows(be, &operand, m, h), stop(&t[2]);
+        start(&t[3]), train->norm_back(be, x, m, WIDTH, x, 1e-5, y, out, h), stop(&t[3]);
+        start(&t[4]), train->rotate(be, &shape, x, m, positions, NULL, NULL, 1e-5, rope, out),
+            stop(&t[4]);
+        start(&t[5]),
+            train->rotate_back(be, &shape, x, m, positions, NULL, NULL, 1e-5, rope, out, NULL,
+                               NULL),
+            stop(&t[5]);
+    }
+    for (int i = 0; i < 6; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "%s, %lld rows", names[i], (long long)m);
+        show(what, &t[i], 0, brew_pool_threads(be->pool));
+    }
+    be->ops->rope_free(be, rope);
+    be->ops->operand_release(be, &operand);
+    free(x), free(y), free(out), free(h), free(positions);
+}
+
+// The optimiser over n parameters, and a new copy of weights of that size for the products.
+static void bench_step(brew_backend *be, int64_t n) {
+    const brew_train_ops *train = be->ops->train;
+    brew_adamw step = {1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 1};
+    float *p[4];
+    brew_err err;
+    for (int i = 0; i < 4; i++) {
+        p[i] = be->ops->alloc(be, (size_t)n * sizeof(float), "parameters", &err);
+        if (!p[i]) brew_bug("%s", err.text);
+    }
+    brew_weight *weight = train->weight_learn(be, n / WIDTH, WIDTH, p[0], NULL, &err);
+    struct best t[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        start(&t[0]), train->sum_squares(be, p[1], n), stop(&t[0]);
+        start(&t[1]), train->adamw(be, &step, p[0], p[1], p[2], p[3], n), stop(&t[1]);
+        start(&t[2]), train->weight_refresh(be, weight), stop(&t[2]);
+    }
+    const char *names[] = {"sum of squares", "AdamW", "weight_refresh"};
+    for (int i = 0; i < 3; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "%s, %lld M values", names[i], (long long)n / 1000000);
+        show(what, &t[i], 0, brew_pool_threads(be->pool));
+    }
+    be->ops->weight_free(be, weight);
+    for (int i = 0; i < 4; i++) be->ops->free(be, p[i]);
+}
+
 static void bench_head(brew_backend *be, int64_t rows) {
     enum { VOCAB = 49152 };
     float *table = random_floats(1, (int64_t)VOCAB * WIDTH), *h = random_floats(2, rows * WIDTH);
@@ -151,6 +242,14 @@ int main(int argc, char **argv) {
     bench_attention(be, 2048, 34, 60);
     bench_attention(be, 256, 200, 10);
     bench_head(be, 16);
+    if (be->ops->train) {
+        bench_gradients(be, "q,k,v", 780, 960, WIDTH);
+        bench_gradients(be, "o", 780, WIDTH, WIDTH);
+        bench_gradients(be, "gate,up", 780, 2 * MLP, WIDTH);
+        bench_gradients(be, "down", 780, WIDTH, MLP);
+        bench_rows(be, 780);
+        bench_step(be, (int64_t)WIDTH * 233600); // as many as SmolLM2-135M has
+    }
     close_level(be);
     return 0;
 }

@@ -99,9 +99,11 @@ struct brew_cpu_kernels {
     void (*tile_i8)(int64_t steps, const void *a, const void *b, int rows, int32_t *c);
 
     // ---- learning: level_train.h ----
-    // n <= `lanes` columns of s rows as one step of a side of a product: elements [lanes][s], zeros
-    // behind. `odd` NULL: zeros; it is not read where s is 1. lanes: 12 or 32.
-    void (*weave)(const float *even, const float *odd, int64_t n, int lanes, void *out);
+    // m rows, `ld` apart, as one side of a product over the rows: n <= `lanes` columns into m/s steps
+    // of elements [lanes][s], zeros behind. lanes: 12 or 32.
+    void (*weave)(const float *rows, int64_t ld, int64_t m, int64_t n, int lanes, void *out);
+    // `rows` <= 12 rows, `ld` apart, as an operand's tile of width n: the lanes that lack are undefined.
+    void (*lay)(const float *from, int64_t ld, int rows, int64_t n, void *tile);
     // [rows][32] transposed into [32/s][32][s]: 32 steps of elements; zeros for rows that lack.
     void (*flip)(const float *from, int rows, void *to);
     // The inverse of put, from column 0 on.

@@ -30,6 +30,17 @@ static inline LEVEL(element) LEVEL(element_of)(float value) {
 #endif
 }
 
+// 16 values as an element holds them.
+LANES_INLINE lanes LEVEL(rounded)(lanes v) {
+#if STORE_BF16
+    LEVEL(element) stored[LANES];
+    STORE_LANES_BF16(stored, v);
+    return lanes_widen(stored);
+#else
+    return COARSE ? lanes_round_bf16(v) : v;
+#endif
+}
+
 // 16 values as elements.
 LANES_INLINE void LEVEL(store_elements)(LEVEL(element) * to, lanes v) {
 #if STORE_BF16
@@ -439,6 +450,7 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .tile_i8 = TILE_I8,
     .narrow = LEVEL(narrow),
     .weave = LEVEL(weave),
+    .lay = LEVEL(lay),
     .flip = LEVEL(flip),
     .take = LEVEL(take),
     .gate = LEVEL(gate),

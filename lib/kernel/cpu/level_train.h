@@ -1,8 +1,8 @@
 // The kernels of learning, of one level and one kind of storage: included by level.h, which see.
 
-// One step of elements from two rows; n and lanes are literals where speed matters.
-LANES_INLINE void LEVEL(weave_some)(const float *even, const float *odd, int64_t n, int lanes_wide,
-                                    LEVEL(element) * out) {
+// One step of elements from two rows; odd is not read where s is 1.
+LANES_INLINE void LEVEL(weave_step)(const float *even, const float *odd, const int64_t n,
+                                    const int lanes_wide, LEVEL(element) * out) {
     for (int64_t i = 0; i < lanes_wide; i += LANES) {
         int64_t have = most(0, least(LANES, n - i)), want = least(LANES, lanes_wide - i);
         lanes a = lanes_load_some(even + i, have);
@@ -11,28 +11,58 @@ LANES_INLINE void LEVEL(weave_some)(const float *even, const float *odd, int64_t
         STORE_PAIRS_BF16(out + 2 * i, a, b, want);
 #else
         (void)odd;
-        lanes_store_some(out + i, COARSE ? lanes_round_bf16(a) : a, want);
+        lanes_store_some(out + i, LEVEL(rounded)(a), want);
 #endif
     }
 }
 
-static void LEVEL(weave)(const float *even, const float *odd, int64_t n, int lanes_wide,
+LANES_INLINE void LEVEL(weave_some)(const float *rows, int64_t ld, int64_t m, const int64_t n,
+                                    const int lanes_wide, LEVEL(element) * out) {
+    for (int64_t row = 0; row + 1 < m + (ELEMENTS == 1); row += ELEMENTS, rows += ELEMENTS * ld) {
+        LEVEL(weave_step)(rows, rows + ld, n, lanes_wide, out);
+        out += lanes_wide * ELEMENTS;
+    }
+    if (m % ELEMENTS) LEVEL(weave_step)(rows, NULL, n, lanes_wide, out);
+}
+
+static void LEVEL(weave)(const float *rows, int64_t ld, int64_t m, int64_t n, int lanes_wide,
                          void *out) {
     if (n == PANEL && lanes_wide == PANEL)
-        LEVEL(weave_some)(even, odd, PANEL, PANEL, out);
+        LEVEL(weave_some)(rows, ld, m, PANEL, PANEL, out);
     else if (n == TILE_ROWS && lanes_wide == TILE_ROWS)
-        LEVEL(weave_some)(even, odd, TILE_ROWS, TILE_ROWS, out);
+        LEVEL(weave_some)(rows, ld, m, TILE_ROWS, TILE_ROWS, out);
     else
-        LEVEL(weave_some)(even, odd, n, lanes_wide, out);
+        LEVEL(weave_some)(rows, ld, m, n, lanes_wide, out);
 }
 
 static void LEVEL(flip)(const float *from, int rows, void *to) {
-    float turned[PANEL * PANEL];
-    for (int i = 0; i < PANEL; i++)
-        for (int j = 0; j < PANEL; j++) turned[i * PANEL + j] = j < rows ? from[j * PANEL + i] : 0;
-    LEVEL(element) *out = to;
-    for (int i = 0; i < PANEL; i += ELEMENTS, out += PANEL * ELEMENTS)
-        LEVEL(weave)(turned + i * PANEL, turned + (i + 1) * PANEL, PANEL, PANEL, out);
+    _Alignas(64) float turned[PANEL * PANEL];
+    for (int i = 0; i < PANEL; i += LANES)
+        for (int j = 0; j < PANEL; j += LANES)
+            lanes_transpose(from + j * PANEL + i, PANEL, (int)most(0, least(LANES, rows - j)),
+                            turned + i * PANEL + j, PANEL, LANES);
+    LEVEL(weave_some)(turned, PANEL, PANEL, PANEL, PANEL, to);
+}
+
+// Steps of four bytes are transposed as F32 values, whatever they hold.
+static void LEVEL(lay)(const float *from, int64_t ld, int rows, int64_t n, void *tile) {
+    enum { AT_ONCE = LANES * ELEMENTS };
+    int64_t i = 0;
+    float *to = tile;
+    for (; i + AT_ONCE <= n; i += AT_ONCE, to += LANES * TILE_ROWS) {
+#if COARSE
+        _Alignas(64) float part[TILE_ROWS * LANES];
+        for (int row = 0; row < rows; row++)
+            for (int j = 0; j < ELEMENTS; j++) LEVEL(store_elements)
+        ((LEVEL(element) *)(void *)(part + row * LANES) + j * LANES,
+         lanes_load(from + row * ld + i + j * LANES));
+        lanes_transpose(part, LANES, rows, to, TILE_ROWS, TILE_ROWS);
+#else
+        lanes_transpose(from + i, ld, rows, to, TILE_ROWS, TILE_ROWS);
+#endif
+    }
+    for (int row = 0; i < n && row < rows; row++)
+        LEVEL(put)(tile, row, i, from + row * ld + i, n - i);
 }
 
 static void LEVEL(take)(const void *tile, int lane, int64_t n, float *values) {
@@ -71,7 +101,7 @@ static void LEVEL(gate_back)(const float *g, const float *u, const float *dh, in
         lanes slope = lanes_fma(silu, lanes_sub(one, s), s);
         lanes_store_some(dg + i, lanes_mul(lanes_mul(d, vu), slope), some);
         lanes_store_some(du + i, lanes_mul(d, silu), some);
-        lanes_store_some(h + i, COARSE ? lanes_round_bf16(value) : value, some);
+        lanes_store_some(h + i, LEVEL(rounded)(value), some);
     }
 }
 

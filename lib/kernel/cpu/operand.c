@@ -40,18 +40,18 @@ struct norm_job {
     double eps;
     char *operand; // or NULL
     float *rows;
-    struct brew_cpu_scratch scratch; // [C]
+    struct brew_cpu_scratch scratch; // [12, C]
 };
 
 static void norm_task(void *arg, size_t task, int worker) {
     const struct norm_job *job = arg;
     int64_t row = (int64_t)task * TILE_ROWS, end = least(row + TILE_ROWS, job->m);
     char *tile = job->operand + (int64_t)task * tile_bytes(job->kernels, job->c);
-    for (int lane = 0; row < end; row++, lane++) {
-        float *out = job->operand ? brew_cpu_share(job->scratch, worker) : job->rows + row * job->c;
-        job->kernels->norm(job->x + row * job->c, job->c, job->gain, job->eps, out);
-        if (job->operand) job->kernels->put(tile, lane, 0, out, job->c);
-    }
+    float *out = job->operand ? brew_cpu_share(job->scratch, worker) : job->rows + row * job->c;
+    for (int64_t i = row; i < end; i++)
+        job->kernels->norm(job->x + i * job->c, job->c, job->gain, job->eps,
+                           out + (i - row) * job->c);
+    if (job->operand) job->kernels->lay(out, job->c, (int)(end - row), job->c, tile);
 }
 
 static void run_norm(brew_backend *be, struct norm_job *job) {
@@ -61,7 +61,7 @@ static void run_norm(brew_backend *be, struct norm_job *job) {
 void brew_cpu_norm(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                    double eps, brew_operand *out) {
     struct norm_job job = {brew_cpu_kernels(be), x, gain, m, c, eps, out->data, NULL, {0}};
-    job.scratch = brew_cpu_scratch(be, c * 4);
+    job.scratch = brew_cpu_scratch(be, TILE_ROWS * c * 4);
     run_norm(be, &job);
 }
 

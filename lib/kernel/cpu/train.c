@@ -86,10 +86,8 @@ static void refresh_task(void *arg, size_t panel, int worker) {
         job->kernels->narrow(from, PANEL * w->c, to);
         return;
     }
-    char *to = w->data + (int64_t)panel * w->steps * PANEL * 4;
-    for (int64_t c = 0; c < w->c; c += job->kernels->s, to += PANEL * 4)
-        job->kernels->weave(from + c * PANEL, c + 1 < w->c ? from + (c + 1) * PANEL : NULL, PANEL,
-                            PANEL, to);
+    job->kernels->weave(from, PANEL, w->c, PANEL, PANEL,
+                        w->data + (int64_t)panel * w->steps * PANEL * 4);
 }
 
 void brew_cpu_weight_refresh(brew_backend *be, brew_weight *weight) {
@@ -127,8 +125,7 @@ static void dy_task(void *arg, size_t task, int worker) {
     const struct dx_job *job = arg;
     int64_t n = job->w->n, row = (int64_t)task * TILE_ROWS, end = least(row + TILE_ROWS, job->m);
     char *tile = job->a + (int64_t)task * job->steps * 4 * TILE_ROWS;
-    for (int lane = 0; row < end; row++, lane++)
-        job->kernels->put(tile, lane, 0, job->dy + row * n, n);
+    job->kernels->lay(job->dy + row * n, n, (int)(end - row), n, tile);
 }
 
 void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
@@ -172,17 +169,12 @@ enum { WEAVE_ROWS = 16, DW_ROWS = 1024 }; // DW_ROWS: rows packed at a time
 static void weave_task(void *arg, size_t task, int worker) {
     (void)worker;
     const struct weave_job *job = arg;
-    int64_t s = job->kernels->s, step_bytes = job->lanes * 4;
-    int64_t first = (int64_t)task * WEAVE_ROWS, end = least(first + WEAVE_ROWS, job->m);
-    for (int64_t column = 0; column < job->width; column += job->lanes) {
-        int64_t n = least(job->lanes, job->width - column);
-        char *to = job->out + column * divide_up(job->m, s) * 4 + first / s * step_bytes;
-        for (int64_t row = first; row < end; row += s, to += step_bytes) {
-            const float *even = job->rows + row * job->width + column;
-            job->kernels->weave(even, row + 1 < job->m ? even + job->width : NULL, n, job->lanes,
-                                to);
-        }
-    }
+    int64_t first = (int64_t)task * WEAVE_ROWS, m = least(WEAVE_ROWS, job->m - first);
+    int64_t s = job->kernels->s, steps = divide_up(job->m, s);
+    for (int64_t column = 0; column < job->width; column += job->lanes)
+        job->kernels->weave(job->rows + first * job->width + column, job->width, m,
+                            least(job->lanes, job->width - column), job->lanes,
+                            job->out + (column * steps + first / s * job->lanes) * 4);
 }
 
 static void weave(brew_backend *be, const float *rows, int64_t m, int64_t width, int lanes,

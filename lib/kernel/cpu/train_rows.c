@@ -60,17 +60,17 @@ static void swiglu_task(void *arg, size_t task, int worker) {
     int64_t row = (int64_t)task * TILE_ROWS, end = least(row + TILE_ROWS, job->m), f = job->c;
     char *tile = (char *)job->operand->data + (int64_t)task * tile_bytes(job->kernels, f);
     float *h = brew_cpu_share(job->scratch, worker);
-    for (int lane = 0; row < end; row++, lane++) {
-        const float *g = job->x + row * 2 * f;
-        job->kernels->gate(g, g + f, f, h);
-        job->kernels->put(tile, lane, 0, h, f);
+    for (int64_t i = row; i < end; i++) {
+        const float *g = job->x + i * 2 * f;
+        job->kernels->gate(g, g + f, f, h + (i - row) * f);
     }
+    job->kernels->lay(h, f, (int)(end - row), f, tile);
 }
 
 void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out) {
     struct rows_job job = {.kernels = brew_cpu_kernels(be), .m = m, .c = f, .x = gu};
     job.operand = out;
-    job.scratch = brew_cpu_scratch(be, f * 4);
+    job.scratch = brew_cpu_scratch(be, TILE_ROWS * f * 4);
     brew_cpu_run(be, (size_t)divide_up(m, TILE_ROWS), swiglu_task, &job);
 }
 
