@@ -5,13 +5,15 @@
 
 #include "cli/cli.h"
 #include "io/modeldir.h"
+#include "io/provenance.h"
+#include "io/star_stream.h"
 #include "kernel/ops.h"
 #include "model/model.h"
 #include "rank/score.h"
 #include "text/encoder.h"
 #include "text/source.h"
 
-static const char *model_path, *out_path;
+static const char *model_path, *out_path, *teacher_path;
 static int64_t block_rows, max_query_tokens, expect;
 static int precision, fit;
 static bool logprobs, no_bos, specials, allow_empty;
@@ -21,6 +23,8 @@ static struct brew_opt options[] = {
     BREW_OPT_STRING('o', "output", &out_path, "FILE", "write scores to FILE, whole or not at all"),
     BREW_OPT_CHOICE(0, "precision", &precision, "auto|f32|bf16", "arithmetic; auto: as stored"),
     BREW_OPT_FLAG(0, "logprobs", &logprobs, "also log-probabilities over the whole vocabulary"),
+    BREW_OPT_STRING(0, "teacher-stream", &teacher_path, "FILE",
+                    "also a token stream with this model's logits, past answers included"),
     BREW_OPT_INT(0, "block-rows", &block_rows, 1, 1 << 20, "N", "rows computed at a time (2048)"),
     BREW_OPT_INT(0, "max-query-tokens", &max_query_tokens, 1, INT32_MAX, "N",
                  "longest query; the context limits it, too"),
@@ -47,7 +51,10 @@ static struct {
     brew_backend *be;
     brew_model *model;
     brew_in *in;
-    brew_out *out;
+    brew_out *out, *teacher_out;
+    brew_star_writer *teacher;
+    char digest[65]; // of the model, if it teaches
+    uint64_t model_bytes;
     brew_scorer *scorer;
     brew_encoder *encoder;
     brew_source *source;
@@ -57,12 +64,50 @@ static struct {
 static void close_all(void) {
     brew_source_free(run.source);
     brew_scorer_free(run.scorer);
+    brew_star_write_abandon(run.teacher);
     brew_encoder_free(run.encoder);
     brew_model_free(run.model);
     brew_backend_close(run.be);
     brew_config_release(&run.config);
     brew_modeldir_close(run.dir);
     brew_in_close(run.in);
+}
+
+static int start_teacher(void) {
+    run.teacher_out = brew_out_open(teacher_path, BREW_OUT_BINARY, &cli.err);
+    if (!run.teacher_out) return -1;
+    run.model_bytes = brew_modeldir_digest(run.dir, run.digest);
+    brew_star_teacher teacher = {.model = run.digest, .arithmetic = run.arithmetic};
+    size_t vocab;
+    const char *tokenizer = brew_source_tokenizer(run.source, &vocab);
+    run.teacher =
+        brew_star_write_start(run.teacher_out, tokenizer, vocab, &teacher, NULL, &cli.err);
+    return run.teacher ? 0 : -1;
+}
+
+// Ends the teacher's stream, with what made it.
+static int end_teacher(void) {
+    char sha256[65];
+    brew_in_digest(run.in, sha256);
+    brew_json *chain = brew_json_new_array(), *arguments = brew_json_new_object();
+    int64_t from = brew_provenance_join(chain, brew_source_provenance(run.source));
+    brew_json_set(arguments, "arithmetic",
+                  brew_json_new_string(run.arithmetic, strlen(run.arithmetic)));
+    if (!brew_source_is_stream(run.source)) {
+        brew_json_set(arguments, "bos", brew_json_new_bool(!no_bos));
+        brew_json_set(arguments, "specials", brew_json_new_bool(specials));
+        brew_json_set(arguments, "fit", brew_json_new_string(fit ? "oldest" : "reject", 6));
+    }
+    if (max_query_tokens)
+        brew_json_set(arguments, "max-query-tokens", brew_json_new_int(max_query_tokens));
+    brew_json *entry = brew_provenance_add(chain, cli.name, BREW_VERSION, arguments, -1);
+    brew_provenance_input(entry, "records", sha256, brew_in_offset(run.in), from);
+    brew_provenance_input(entry, "model", run.digest, run.model_bytes, -1);
+    brew_star_writer *writer = run.teacher;
+    run.teacher = NULL;
+    int failed = brew_star_write_end(writer, chain, &cli.err);
+    brew_json_free(chain);
+    return failed || brew_out_commit(run.teacher_out, &cli.err);
 }
 
 static int open_all(const char *path) {
@@ -86,8 +131,6 @@ static int open_all(const char *path) {
     brew_cli_fact_real(&cli, "ready_seconds", brew_cli_seconds(&cli));
     run.out = brew_out_open(out_path, BREW_OUT_TEXT, err);
     if (!run.out) return -1;
-    brew_score_options score = {block_rows, logprobs, run.arithmetic};
-    run.scorer = brew_scorer_new(run.model, run.out, &score);
     brew_encode_options encode = {.bos = !no_bos,
                                   .specials = specials,
                                   .vocab = (size_t)run.config.vocab,
@@ -95,6 +138,17 @@ static int open_all(const char *path) {
                                   .max_span = run.config.context,
                                   .fit = fit ? BREW_FIT_OLDEST : BREW_FIT_REJECT};
     run.encoder = brew_encoder_new(run.dir, brew_pool_threads(brew_cli_pool(&cli)), &encode);
+    brew_source_options reading = {.pool = brew_cli_pool(&cli),
+                                   .encoder = run.encoder,
+                                   .vocab = (size_t)run.config.vocab,
+                                   .context = run.config.context,
+                                   .max_query = max_query_tokens,
+                                   .fit = encode.fit};
+    if (teacher_path) brew_in_digest_start(run.in);
+    if (!(run.source = brew_source_open(run.in, &reading, err))) return -1;
+    if (teacher_path && start_teacher()) return -1;
+    brew_score_options score = {block_rows, logprobs, run.arithmetic, run.teacher};
+    run.scorer = brew_scorer_new(run.model, run.out, &score);
     return 0;
 }
 
@@ -107,13 +161,6 @@ static int score(const brew_star *star, size_t r) {
 }
 
 static int score_input(void) {
-    brew_source_options reading = {.pool = brew_cli_pool(&cli),
-                                   .encoder = run.encoder,
-                                   .vocab = (size_t)run.config.vocab,
-                                   .context = run.config.context,
-                                   .max_query = max_query_tokens,
-                                   .fit = fit ? BREW_FIT_OLDEST : BREW_FIT_REJECT};
-    if (!(run.source = brew_source_open(run.in, &reading, &cli.err))) return -1;
     brew_line line;
     int got;
     while ((got = brew_source_next(run.source, &line, &cli.err)) > 0) {
@@ -130,7 +177,8 @@ static int score_input(void) {
                          brew_in_name(run.in), read, expect);
     if (!brew_in_offset(run.in) && !allow_empty)
         return brew_fail(&cli.err, BREW_DATA, "%s: is empty", brew_in_name(run.in));
-    return brew_scorer_flush(run.scorer, &cli.err);
+    if (brew_scorer_flush(run.scorer, &cli.err)) return -1;
+    return run.teacher ? end_teacher() : 0;
 }
 
 static void add_facts(double seconds) {
@@ -150,6 +198,8 @@ int main(int argc, char **argv) {
     if (!model_path) brew_cli_usage(&cli, "-m MODEL is missing");
     if (!strcmp(path, "-") && !strcmp(model_path, "-"))
         brew_cli_usage(&cli, "model and records cannot both come from standard input");
+    if (teacher_path && !strcmp(teacher_path, "-") && (!out_path || !strcmp(out_path, "-")))
+        brew_cli_usage(&cli, "scores and --teacher-stream cannot both go to standard output");
     int failed = open_all(path);
     double ready = brew_cli_seconds(&cli);
     failed = failed || score_input();

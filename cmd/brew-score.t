@@ -129,6 +129,37 @@ exits 0 "plain C" brew-score --kernel generic -m "$tiny" one.jsonl
 ok "is named in the record" grep -q '"arithmetic":"[a-z0-9]*/generic"' "$work/out"
 exits 2 "a kernel level there is not" brew-score --kernel avx9000 -m "$tiny" one.jsonl
 
+# ---- a teacher's stream ----
+teach() { brew-score -m "$tiny" -o taught.jsonl --teacher-stream "$@"; }
+ok "a stream with the teacher's logits" teach taught.tar prompts.jsonl
+scores taught.jsonl >got
+same got want "beside the same scores"
+for j in 1 2 3; do
+    ok "at -j $j" teach again.tar -j $j prompts.jsonl
+    same again.tar taught.tar "the same bytes"
+done
+ok "from a stream" teach streamed.tar --block-rows 20 prompts.tar
+exits 0 "the same logits" brew-inspect taught.tar streamed.tar
+ok "from a stream with a teacher" teach again.tar taught.tar
+exits 0 "the same logits" brew-inspect taught.tar again.tar
+ok "it is a token stream" brew-score -m "$tiny" -o form.jsonl taught.tar
+scores form.jsonl >got
+same got want "with the same scores"
+exits 0 "looked at" brew-inspect --json taught.tar
+ok "past answers are in it" grep -q '"answers":295.*"history_answers":176' "$work/out"
+ok "it names model and arithmetic" grep -q '"teacher":{"model":"[0-9a-f]*","arithmetic":"bf16/[a-z0-9]*","label_share":0\.' "$work/out"
+ok "and what made it" grep -q '"tool":"brew-score".*"role":"records".*"role":"model"' "$work/out"
+ok "another precision" teach other.tar --precision f32 prompts.jsonl
+exits 1 "gives other logits" brew-inspect taught.tar other.tar
+ok "and nothing else" grep -q 'label_logits' "$work/out"
+exits 0 "to standard output" sh -c "brew-score -m '$tiny' -o form.jsonl --teacher-stream - prompts.jsonl | cmp - taught.tar"
+exits 2 "but not with the scores" brew-score -m "$tiny" --teacher-stream - prompts.jsonl
+exits 74 "a full disk" brew-score -m "$tiny" -o form.jsonl --teacher-stream /dev/full prompts.jsonl
+exits 73 "a stream that cannot be made" brew-score -m "$tiny" --teacher-stream nowhere/x prompts.jsonl
+head -c 4000 prompts.tar >cut.tar
+exits 65 "a cut stream" brew-score -m "$tiny" -o never --teacher-stream never.tar cut.tar
+ok "leaves nothing" test ! -e never -a ! -e never.tar
+
 # ---- the context ----
 ids 600 2047 3 given >long.jsonl # and items of more than one token
 exits 65 "a query too long" brew-score -m "$tiny" long.jsonl

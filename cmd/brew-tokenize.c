@@ -81,12 +81,12 @@ static int open_all(const char *path) {
     if (!stream) return 0;
     brew_in_digest_start(run.in);
     run.writer = brew_star_write_start(run.out, brew_tokenizer_digest(tok),
-                                       brew_tokenizer_vocab(tok), NULL, err);
+                                       brew_tokenizer_vocab(tok), NULL, NULL, err);
     return run.writer ? 0 : -1;
 }
 
 static int flush_batch(void) {
-    int failed = brew_star_write(run.writer, &run.batch, &cli.err);
+    int failed = brew_star_write(run.writer, &run.batch, NULL, &cli.err);
     brew_star_reset(&run.batch);
     return failed;
 }

@@ -12,7 +12,7 @@
 tiny=$root/testdata/models/tiny
 mkdir "$work/bin" "$work/models"
 cd "$work" || exit 1
-for name in model SmolLM2-135M-Instruct.gguf models/base models/turbo models/p1; do ln -s "$tiny" "$name"; done
+for name in model SmolLM2-135M-Instruct.gguf models/base models/big models/turbo models/p1; do ln -s "$tiny" "$name"; done
 ln -s "$root/testdata/ml-latest-small" .
 cp "$root/testdata/movies.task.json" .
 {

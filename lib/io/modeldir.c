@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/gguf.h"
 #include "io/in.h"
@@ -318,6 +319,25 @@ void brew_modeldir_close(brew_modeldir *dir) {
 
 const char *brew_modeldir_name(const brew_modeldir *dir) {
     return dir->name;
+}
+
+uint64_t brew_modeldir_digest(const brew_modeldir *dir, char hex[65]) {
+    brew_sha256 sha;
+    uint64_t bytes = dir->gguf_map.len;
+    brew_sha256_init(&sha);
+    brew_sha256_add(&sha, dir->gguf_map.ptr, dir->gguf_map.len);
+    for (size_t i = 0; i < dir->n_files; i++) {
+        const file *f = &dir->files[i];
+        if (strcmp(f->name, "config.json") && !ends_in(f->name, ".safetensors")) continue;
+        uint8_t len[8]; // the same on every machine
+        for (int k = 0; k < 8; k++) len[k] = (uint8_t)((uint64_t)f->len >> 8 * k);
+        brew_sha256_add(&sha, f->name, strlen(f->name) + 1);
+        brew_sha256_add(&sha, len, sizeof len);
+        brew_sha256_add(&sha, f->bytes, f->len);
+        bytes += f->len;
+    }
+    brew_sha256_hex(&sha, hex);
+    return bytes;
 }
 
 const brew_gguf *brew_modeldir_gguf(const brew_modeldir *dir) {

@@ -6,6 +6,7 @@
 #define BREW_IO_MODELDIR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "tensor/tensor.h"
@@ -31,6 +32,10 @@ const brew_gguf *brew_modeldir_gguf(const brew_modeldir *dir);
 const char *brew_modeldir_file(const brew_modeldir *dir, const char *name, size_t *len);
 size_t brew_modeldir_n_files(const brew_modeldir *dir); // safetensors files included
 const char *brew_modeldir_file_name(const brew_modeldir *dir, size_t index);
+
+// What decides the logits: a SHA-256 over the names, lengths and bytes of config.json and the safetensors
+// files, or the GGUF file's own. The same for a directory and a tar of it. Returns how many bytes that is.
+uint64_t brew_modeldir_digest(const brew_modeldir *dir, char hex[65]);
 
 // Tensors by name: NULL if absent; and all of them, sorted by name.
 const brew_tensor *brew_modeldir_tensor(const brew_modeldir *dir, const char *name);

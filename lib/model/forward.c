@@ -29,7 +29,7 @@ typedef struct pass {
     } * caches; // of the requests in the block
     size_t n_caches, caches_cap;
     brew_kv *empty; // for requests without a query
-    bool with_lse;
+    bool with_lse, with_rest;
     brew_forward_result *result;
 } pass;
 
@@ -37,12 +37,8 @@ void brew_forward_result_release(brew_forward_result *result) {
     free(result->label_logits);
     free(result->logit_splits);
     free(result->lse);
+    free(result->rest);
     *result = (brew_forward_result){0};
-}
-
-static int64_t set_size(const brew_star *star, size_t answer) {
-    int32_t set = star->answer_set[answer];
-    return star->label_splits[set + 1] - star->label_splits[set];
 }
 
 static size_t cache_bytes(void *arg, int64_t query_len) {
@@ -70,11 +66,12 @@ static void result_init(const pass *p) {
     int64_t total = 0;
     for (size_t a = 0; a < star->n_answers; a++) {
         result->logit_splits[a] = total;
-        total += set_size(star, a);
+        total += brew_star_labels(star, a);
     }
     result->logit_splits[star->n_answers] = total;
     BREW_GROW(result->label_logits, (size_t)total + 1, result->label_logits_cap);
     if (p->with_lse) BREW_GROW(result->lse, star->n_answers + 1, result->lse_cap);
+    if (p->with_rest) BREW_GROW(result->rest, star->n_answers + 1, result->rest_cap);
 }
 
 // Frees the caches of finished requests, all of them if `all`.
@@ -177,6 +174,21 @@ static void run_layers(pass *p, int64_t n_read) {
     }
 }
 
+// The log-sum-exp of the rows read, without their labels if `rest`, to each answer's place.
+static int run_lse(pass *p, int64_t n_read, bool rest, float *to, brew_err *err) {
+    const brew_blocks *b = &p->blocks;
+    brew_workspace *ws = &p->model->workspace;
+    p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, p->model->config.width,
+                     rest ? ws->pair_splits : NULL, rest ? ws->pair_ids : NULL, ws->lse);
+    p->ops->download(p->be, ws->host, ws->lse, (size_t)n_read * sizeof(float));
+    for (size_t i = 0; i < b->n_readings; i++) {
+        if (!(ws->host[i] < INFINITY))
+            return brew_fail(err, BREW_DATA, "the model computes a logit that is not finite");
+        to[b->readings[b->first_reading + i].answer] = ws->host[i];
+    }
+    return 0;
+}
+
 // Final norm, label logits and log-sum-exp of the rows read, away into the result.
 static int run_head(pass *p, int64_t n_read, brew_err *err) {
     const brew_config *c = &p->model->config;
@@ -193,6 +205,7 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
             ws->pair_rows[n] = (int64_t)i;
             ws->pair_ids[n] = star->label_ids[k];
         }
+        ws->pair_splits[i + 1] = n;
     }
     p->ops->label_logits(p->be, p->model->head, ws->hidden, c->width, ws->pair_rows, ws->pair_ids,
                          n, ws->logits);
@@ -200,19 +213,15 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
     const float *from = ws->host;
     for (size_t i = 0; i < b->n_readings; i++) {
         size_t a = b->readings[b->first_reading + i].answer;
-        int64_t count = set_size(star, a);
+        int64_t count = brew_star_labels(star, a);
         for (int64_t k = 0; k < count; k++)
             if (!isfinite(from[k]))
                 return brew_fail(err, BREW_DATA, "the model computes a logit that is not finite");
         memcpy(result->label_logits + result->logit_splits[a], from, (size_t)count * sizeof *from);
         from += count;
     }
-    if (!p->with_lse) return 0;
-    p->ops->head_lse(p->be, p->model->head, ws->hidden, n_read, c->width, NULL, NULL, ws->lse);
-    p->ops->download(p->be, ws->host, ws->lse, (size_t)n_read * sizeof(float));
-    for (size_t i = 0; i < b->n_readings; i++)
-        result->lse[b->readings[b->first_reading + i].answer] = ws->host[i];
-    return 0;
+    if (p->with_lse && run_lse(p, n_read, false, result->lse, err)) return -1;
+    return p->with_rest ? run_lse(p, n_read, true, result->rest, err) : 0;
 }
 
 // The most rows read, and label logits, that a block of this cut can hold.
@@ -230,7 +239,7 @@ static int reserve(pass *p, brew_err *err) {
     while (brew_blocks_next(b, cache_bytes, p, KV_BUDGET)) {
         int64_t pairs = 0, rows = (int64_t)b->n_readings;
         for (size_t i = 0; i < b->n_readings; i++)
-            pairs += set_size(p->star, b->readings[b->first_reading + i].answer);
+            pairs += brew_star_labels(p->star, b->readings[b->first_reading + i].answer);
         if (pairs > sizes.pairs) sizes.pairs = pairs;
         if (rows > sizes.read_rows) sizes.read_rows = rows;
     }
@@ -266,6 +275,7 @@ int brew_model_forward(brew_model *model, const brew_star *star,
               .star = star,
               .shape = {c->heads, c->kv_heads, c->head_dim},
               .with_lse = options && options->with_lse,
+              .with_rest = options && options->with_rest,
               .result = result};
     int64_t rows = options && options->block_rows > 0 ? options->block_rows : DEFAULT_BLOCK_ROWS;
     result_init(&p);

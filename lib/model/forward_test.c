@@ -93,14 +93,15 @@ static void add_items(brew_star *star, const struct opened *o, const size_t *ite
     brew_star_add_meta(star, "{}", 2);
 }
 
-// The bits of answer `a` equal those of answer `b` in another result, log-sum-exp included.
+// The bits of answer `a` equal those of answer `b` in another result, log-sum-exps included.
 static bool same_bits(const brew_forward_result *x, size_t a, const brew_forward_result *y,
                       size_t b) {
     int64_t n = x->logit_splits[a + 1] - x->logit_splits[a];
     return n == y->logit_splits[b + 1] - y->logit_splits[b] &&
            !memcmp(x->label_logits + x->logit_splits[a], y->label_logits + y->logit_splits[b],
                    (size_t)n * sizeof(float)) &&
-           !memcmp(&x->lse[a], &y->lse[b], sizeof(float));
+           !memcmp(&x->lse[a], &y->lse[b], sizeof(float)) &&
+           !memcmp(&x->rest[a], &y->rest[b], sizeof(float));
 }
 
 struct isolation {

@@ -6,7 +6,8 @@
 
 typedef struct totals {
     int64_t query_least, query_most, query_sum, item_most, span_most, items;
-    int64_t known, history, requests;
+    int64_t known, history, requests, answers;
+    double label_share; // of a teacher's belief, summed over answers
 } totals;
 
 static void add_batch(totals *t, const brew_star *star) {
@@ -23,6 +24,26 @@ static void add_batch(totals *t, const brew_star *star) {
         t->history += answers > items ? answers - items : 0;
     }
     for (size_t a = 0; a < star->n_answers; a++) t->known += star->targets[a] >= 0;
+}
+
+static void add_teacher(totals *t, const brew_star *star, const brew_star_teacher *teacher) {
+    const float *z = teacher->label_logits;
+    for (size_t a = 0; a < star->n_answers; a++) {
+        double top = teacher->rest[a], labels = 0;
+        int64_t k = brew_star_labels(star, a);
+        for (int64_t i = 0; i < k; i++) top = fmax(top, z[i]);
+        for (int64_t i = 0; i < k; i++) labels += exp(*z++ - top);
+        t->label_share += labels / (labels + exp(teacher->rest[a] - top));
+    }
+    t->answers += (int64_t)star->n_answers;
+}
+
+static void report_teacher(brew_json *report, const totals *t, const brew_star_teacher *teacher) {
+    brew_json *object = brew_json_new_object();
+    brew_report_string(object, "model", teacher->model);
+    brew_report_string(object, "arithmetic", teacher->arithmetic);
+    if (t->answers) brew_report_real(object, "label_share", t->label_share / (double)t->answers);
+    brew_json_set(report, "teacher", object);
 }
 
 static void report_totals(brew_json *report, const totals *t) {
@@ -53,12 +74,17 @@ int brew_inspect_stream(brew_json *report, const brew_subject *subject, brew_err
     const brew_star *star;
     totals t = {0};
     int got;
-    while ((got = brew_star_read(reader, &star, err)) > 0) add_batch(&t, star);
+    const brew_star_teacher *teacher = brew_star_read_teacher(reader);
+    while ((got = brew_star_read(reader, &star, err)) > 0) {
+        add_batch(&t, star);
+        if (teacher) add_teacher(&t, star, teacher);
+    }
     if (!got) {
         brew_report_string(report, "tokenizer", brew_star_read_tokenizer(reader));
         brew_report_int(report, "vocab", (int64_t)brew_star_read_vocab(reader));
         report_counts(report, brew_star_read_counts(reader));
         report_totals(report, &t);
+        if (teacher) report_teacher(report, &t, teacher);
         const brew_json *chain = brew_star_read_provenance(reader);
         if (chain) brew_json_set(report, "provenance", brew_json_copy(chain));
     }
@@ -71,7 +97,8 @@ int brew_inspect_stream(brew_json *report, const brew_subject *subject, brew_err
 // The arrays of a batch, by the names of their members in the stream.
 static const char *const arrays[] = {"ids",           "segments",   "requests",     "answers",
                                      "answer_splits", "answer_set", "targets",      "weights",
-                                     "offsets",       "label_ids",  "label_splits", "meta"};
+                                     "offsets",       "label_ids",  "label_splits", "meta",
+                                     "label_logits",  "rest_logit"};
 enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
 
 typedef struct array_view {
@@ -79,7 +106,9 @@ typedef struct array_view {
     size_t bytes;
 } array_view;
 
-static array_view view(const brew_star *s, int array) {
+static array_view view(const brew_star *s, const brew_star_teacher *teacher, int array) {
+    size_t logits = 0, rests = teacher ? s->n_answers : 0;
+    for (size_t a = 0; a < rests; a++) logits += (size_t)brew_star_labels(s, a);
     size_t labels = s->n_sets ? (size_t)s->label_splits[s->n_sets] : 0;
     const array_view views[N_ARRAYS] = {
         {s->ids, s->n_ids * sizeof *s->ids},
@@ -93,7 +122,9 @@ static array_view view(const brew_star *s, int array) {
         {s->offsets, s->n_answers * sizeof *s->offsets},
         {s->label_ids, labels * sizeof *s->label_ids},
         {s->label_splits, s->n_sets ? (s->n_sets + 1) * sizeof *s->label_splits : 0},
-        {s->meta.ptr, s->meta.len}};
+        {s->meta.ptr, s->meta.len},
+        {teacher ? teacher->label_logits : NULL, logits * sizeof(float)},
+        {teacher ? teacher->rest : NULL, rests * sizeof(float)}};
     return views[array];
 }
 
@@ -101,10 +132,11 @@ typedef struct outcome {
     int64_t batches, differ, first, by_array[N_ARRAYS];
 } outcome;
 
-static void compare_batch(outcome *o, const brew_star *a, const brew_star *b) {
+static void compare_batch(outcome *o, const brew_star *a, const brew_star_teacher *teacher_a,
+                          const brew_star *b, const brew_star_teacher *teacher_b) {
     bool differ = false;
     for (int i = 0; i < N_ARRAYS; i++) {
-        array_view va = view(a, i), vb = view(b, i);
+        array_view va = view(a, teacher_a, i), vb = view(b, teacher_b, i);
         bool here = va.bytes != vb.bytes || (va.bytes && memcmp(va.ptr, vb.ptr, va.bytes));
         o->by_array[i] += here;
         differ |= here;
@@ -144,7 +176,8 @@ static int compare_readers(brew_json *report, brew_star_reader *a, brew_star_rea
         if (got_a > 0) got_a = brew_star_read(a, &star_a, err);
         if (got_a >= 0 && got_b > 0) got_b = brew_star_read(b, &star_b, err);
         if (got_a < 0 || got_b < 0) return -1;
-        if (got_a && got_b) compare_batch(&o, star_a, star_b);
+        if (got_a && got_b)
+            compare_batch(&o, star_a, brew_star_read_teacher(a), star_b, brew_star_read_teacher(b));
     }
     uint64_t n_a = brew_star_read_counts(a)->batches, n_b = brew_star_read_counts(b)->batches;
     report_same(report, "same_tokenizer",

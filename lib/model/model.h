@@ -53,18 +53,22 @@ enum brew_precision brew_model_precision(const brew_config *config, const brew_m
 typedef struct brew_forward_options {
     int64_t block_rows; // rows of a block at most (whole items, at least one); 0: 2048
     bool with_lse;      // also the log-sum-exp over the vocabulary
+    bool with_rest;     // also that of all logits but the answer's labels
 } brew_forward_options;
 
 typedef struct brew_forward_result {
     float *label_logits;   // ragged: answer a has splits[a+1]-splits[a], in its label set's order
     int64_t *logit_splits; // [A+1]
     float *lse;            // [A], or NULL
-    size_t label_logits_cap, splits_cap, lse_cap; // private
+    float *rest;           // [A], or NULL; -INFINITY where the labels are the whole vocabulary
+    size_t label_logits_cap, splits_cap, lse_cap, rest_cap; // private
 } brew_forward_result;
 void brew_forward_result_release(brew_forward_result *result);
 
 // All requests of the batch; every span must fit the context (checked). Bits of an answer's logits
-// depend on its request's query and its own item alone.
+// depend on its request's query and its own item alone: a teacher in memory, asked with_rest, gives the
+// bits that brew-score --teacher-stream wrote at the same precision and level, however either cuts
+// requests into batches, and whichever answers are read.
 int brew_model_forward(brew_model *model, const brew_star *star,
                        const brew_forward_options *options, brew_forward_result *result,
                        brew_err *err);

@@ -116,9 +116,9 @@ __attribute__((unused)) static void close_model(struct opened *o) {
 }
 
 __attribute__((unused)) static bool run(struct opened *o, const brew_star *star, int64_t block_rows,
-                                        bool with_lse, brew_forward_result *result) {
+                                        bool sums, brew_forward_result *result) {
     brew_err err = {0};
-    brew_forward_options options = {.block_rows = block_rows, .with_lse = with_lse};
+    brew_forward_options options = {.block_rows = block_rows, .with_lse = sums, .with_rest = sums};
     int status = brew_model_forward(o->model, star, &options, result, &err);
     if (status < 0) printf("# %s\n", err.text);
     return status == 0;
@@ -150,6 +150,8 @@ __attribute__((unused)) static struct deviation compare(const golden *g,
             deviate(&d, (double)z[k] - log(sum), g->label_logprobs[at]);
             if (result->lse) deviate(&d, (double)z[k] - (double)result->lse[a], g->logprobs[at]);
         }
+        // the labels and the rest are the whole vocabulary
+        if (result->rest) deviate(&d, log(sum + exp((double)result->rest[a])), result->lse[a]);
     }
     return d;
 }

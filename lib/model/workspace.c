@@ -36,6 +36,7 @@ static int init(brew_workspace *ws, brew_backend *be, const brew_workspace_sizes
     ws->row_list = brew_calloc((size_t)z->read_rows, sizeof *ws->row_list);
     ws->pair_rows = brew_calloc((size_t)z->pairs, sizeof *ws->pair_rows);
     ws->pair_ids = brew_calloc((size_t)z->pairs, sizeof *ws->pair_ids);
+    ws->pair_splits = brew_calloc((size_t)z->read_rows + 1, sizeof *ws->pair_splits);
     ws->host = brew_calloc(most, sizeof *ws->host);
     ws->rows = z->rows;
     ws->read_rows = z->read_rows;
@@ -73,6 +74,7 @@ void brew_workspace_release(brew_workspace *ws, brew_backend *be) {
     free(ws->row_list);
     free(ws->pair_rows);
     free(ws->pair_ids);
+    free(ws->pair_splits);
     free(ws->host);
     *ws = (brew_workspace){0};
 }

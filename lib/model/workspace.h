@@ -16,12 +16,13 @@ typedef struct brew_workspace {
     brew_operand mlp;            // [M, F]
     brew_attention *attention;
     // Host memory.
-    int32_t *ids;       // [M]
-    uint8_t *wanted;    // [M] 1: an answer is read here
-    int64_t *row_list;  // [R] those rows
-    int64_t *pair_rows; // [pairs] index into row_list
-    int32_t *pair_ids;  // [pairs]
-    float *host;        // [max(pairs, R)] what comes back
+    int32_t *ids;         // [M]
+    uint8_t *wanted;      // [M] 1: an answer is read here
+    int64_t *row_list;    // [R] those rows
+    int64_t *pair_rows;   // [pairs] index into row_list
+    int32_t *pair_ids;    // [pairs]
+    int64_t *pair_splits; // [R+1] a row's pairs
+    float *host;          // [max(pairs, R)] what comes back
 } brew_workspace;
 
 typedef struct brew_workspace_sizes {

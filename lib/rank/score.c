@@ -166,7 +166,7 @@ void brew_scorer_free(brew_scorer *scorer) {
 
 int brew_scorer_add(brew_scorer *scorer, const brew_star *star, size_t r, brew_err *err) {
     brew_star_append(&scorer->star, star, r);
-    brew_star_drop_history(&scorer->star);
+    if (!scorer->options.teacher) brew_star_drop_history(&scorer->star);
     if (scorer->star.n_ids < BATCH_TOKENS && scorer->star.n_requests < BATCH_REQUESTS) return 0;
     return brew_scorer_flush(scorer, err);
 }
@@ -175,7 +175,8 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
     brew_star *star = &scorer->star;
     if (!star->n_requests) return 0;
     brew_forward_options forward = {.block_rows = scorer->options.block_rows,
-                                    .with_lse = scorer->options.logprobs};
+                                    .with_lse = scorer->options.logprobs,
+                                    .with_rest = scorer->options.teacher};
     if (brew_model_forward(scorer->model, star, &forward, &scorer->result, err))
         return brew_err_context(err, "requests %" PRIu64 " to %" PRIu64, scorer->requests + 1,
                                 scorer->requests + star->n_requests);
@@ -189,8 +190,12 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
         line += len + 1;
     }
     if (brew_out_write(scorer->out, scorer->text.ptr, scorer->text.len, err)) return -1;
+    brew_star_teacher taught = {.label_logits = scorer->result.label_logits,
+                                .rest = scorer->result.rest};
+    if (scorer->options.teacher && brew_star_write(scorer->options.teacher, star, &taught, err))
+        return -1;
     scorer->requests += star->n_requests;
-    scorer->items += star->n_answers;
+    scorer->items += star->n_segments - star->n_requests;
     scorer->tokens += star->n_ids;
     brew_star_reset(star);
     return 0;

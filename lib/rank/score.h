@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "io/out.h"
+#include "io/star_stream.h"
 #include "model/model.h"
 #include "tensor/star.h"
 
@@ -37,6 +38,9 @@ typedef struct brew_score_options {
     int64_t block_rows; // as in brew_forward_options
     bool logprobs;
     const char *arithmetic; // "PRECISION/LEVEL", recorded in every line; borrowed
+    // Where not NULL: a stream with a teacher, into which the requests go with this model's logits of
+    // all their answers, those of their history included. Borrowed.
+    brew_star_writer *teacher;
 } brew_score_options;
 
 // model and out stay the caller's.

@@ -75,6 +75,11 @@ static inline int64_t brew_star_query_len(const brew_star *star, size_t r) {
 static inline size_t brew_star_items(const brew_star *star, size_t r) {
     return (size_t)(star->requests[r + 1] - star->requests[r] - 1);
 }
+// Labels of answer a's set.
+static inline int64_t brew_star_labels(const brew_star *star, size_t a) {
+    int32_t set = star->answer_set[a];
+    return star->label_splits[set + 1] - star->label_splits[set];
+}
 // Query plus longest item: what must fit the context.
 int64_t brew_star_span(const brew_star *star, size_t r);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/star_stream.h"
 
 struct brew_source {
     brew_source_options options;
@@ -119,4 +118,19 @@ int brew_source_next(brew_source *source, brew_line *line, brew_err *err) {
 
 const brew_json *brew_source_provenance(const brew_source *source) {
     return source->reader ? brew_star_read_provenance(source->reader) : NULL;
+}
+
+const char *brew_source_tokenizer(const brew_source *source, size_t *vocab) {
+    if (source->reader) {
+        *vocab = brew_star_read_vocab(source->reader);
+        return brew_star_read_tokenizer(source->reader);
+    }
+    brew_err err;
+    const brew_tokenizer *tok = brew_encoder_tokenizer(source->options.encoder, &err);
+    *vocab = tok ? brew_tokenizer_vocab(tok) : 0;
+    return tok ? brew_tokenizer_digest(tok) : "";
+}
+
+const brew_star_teacher *brew_source_teacher(const brew_source *source) {
+    return source->reader ? brew_star_read_teacher(source->reader) : NULL;
 }

@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "io/in.h"
 #include "io/json.h"
+#include "io/star_stream.h"
 #include "text/encoder.h"
 #include "text/lines.h"
 
@@ -40,6 +41,11 @@ bool brew_source_is_stream(const brew_source *source);
 // texts can be encoded). `failed` tells a bad one. In a stream, `line` is the request's meta line and
 // `number` its place, from 1. Valid until the next call.
 int brew_source_next(brew_source *source, brew_line *line, brew_err *err);
+// What a token stream of these requests says of its ids: the digest of the tokenizer that makes or made
+// them, "" if there is none, and how many ids it knows, 0 if unknown. Borrowed.
+const char *brew_source_tokenizer(const brew_source *source, size_t *vocab);
+// NULL if there is none; else its logits are those of the batch that the last line's star is. Borrowed.
+const brew_star_teacher *brew_source_teacher(const brew_source *source);
 // After the clean end: the chain of what made a stream; NULL for records. Borrowed.
 const brew_json *brew_source_provenance(const brew_source *source);
 
