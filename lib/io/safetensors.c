@@ -324,6 +324,11 @@ int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size
 static size_t round_to(enum brew_dtype dtype, float *rows, size_t n) {
     if (dtype == BREW_F32) return n * 4;
     char *bytes = (char *)rows;
+    for (size_t i = 0; i < n && (dtype == BREW_F8_E4M3 || dtype == BREW_I8); i++) {
+        float value = rows[i]; // read before its place is written
+        bytes[i] = dtype == BREW_I8 ? (char)(int8_t)value : (char)brew_f8_from_f32(value);
+    }
+    if (brew_dtype_block_bytes(dtype) == 1) return n;
     for (size_t i = 0; i < n; i++) {
         uint16_t half =
             dtype == BREW_BF16 ? brew_bf16_from_f32(rows[i]) : brew_f16_from_f32(rows[i]);
@@ -357,7 +362,8 @@ int brew_safetensors_write_rows(brew_out *out, const brew_named_tensor *tensors,
     sink to = {out, sha};
     for (size_t i = 0; i < n; i++) {
         enum brew_dtype dtype = tensors[i].tensor.dtype;
-        if (dtype != BREW_F32 && dtype != BREW_BF16 && dtype != BREW_F16)
+        if (dtype != BREW_F32 && dtype != BREW_BF16 && dtype != BREW_F16 && dtype != BREW_F8_E4M3 &&
+            dtype != BREW_I8)
             brew_bug("F32 values rounded to %s", brew_dtype_name(dtype));
     }
     item *items = placed(tensors, n, err);

@@ -46,7 +46,7 @@ int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size
 
 // The same where the values are made as they are written: rows(arg, i, first, count, out) gives rows [first,
 // first + count) of tensors[i] (a vector has one row) as F32, which are rounded to its dtype, BREW_F32,
-// BREW_BF16 or BREW_F16. Each tensor's rows are asked for once, in order. sha: NULL, or is given every
+// BREW_BF16, BREW_F16, BREW_F8_E4M3 or BREW_I8 (integers that fit). Each tensor's rows are asked for once, in order. sha: NULL, or is given every
 // byte written.
 typedef void brew_rows_fn(void *arg, size_t index, int64_t first, int64_t count, float *rows);
 int brew_safetensors_write_rows(brew_out *out, const brew_named_tensor *tensors, size_t n,

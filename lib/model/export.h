@@ -20,7 +20,7 @@ typedef struct brew_export_tensor {
     const char *name;
     int n_dims;
     int64_t rows, cols;    // n_dims 1: rows = 1
-    enum brew_dtype dtype; // to be written: BREW_F32, BREW_BF16, BREW_F16
+    enum brew_dtype dtype; // to be written, as brew_safetensors_write_rows can
 } brew_export_tensor;
 
 typedef struct brew_export {

@@ -1,0 +1,49 @@
+// A model written again with other types, and with quantised matrices where wanted.
+//
+// The matrices of the layers are taken in groups that must share a type, because engines and the kernels
+// here read them as one: q, k and v; the output projection; gate and up; down. A group is F32, BF16, F16, F8_E4M3 or
+// I8 (the two as compressed-tensors has them, see brew-formats(5)). Norms and biases stay as they are
+// stored. Beside quantised matrices the head stands alone and in F32, unless told otherwise: logits that
+// are rounded collapse into ties.
+//
+// Tensors are read and written a few rows at a time.
+#ifndef BREW_SHRINK_CONVERT_H
+#define BREW_SHRINK_CONVERT_H
+
+#include "base/err.h"
+#include "io/json.h"
+#include "io/modeldir.h"
+#include "model/model.h"
+
+enum brew_group {
+    BREW_GROUP_QKV,
+    BREW_GROUP_OUT,
+    BREW_GROUP_GATE_UP,
+    BREW_GROUP_DOWN,
+    BREW_GROUPS
+};
+
+typedef struct brew_types {
+    enum brew_dtype *groups; // [L][BREW_GROUPS]
+    enum brew_dtype embedding, head;
+    bool tied; // there is no head of its own
+} brew_types;
+
+// The usual choice for a scheme: quantised (F8_E4M3, I8), all groups of that type, embedding as it is
+// stored (block types of GGUF: BF16), the head F32; else everything of that type.
+void brew_types_init(brew_types *types, const brew_config *config, const brew_modeldir *dir,
+                     enum brew_dtype scheme);
+void brew_types_release(brew_types *types);
+// Bytes of all matrices, embedding and head.
+uint64_t brew_types_bytes(const brew_types *types, const brew_config *config);
+
+// Writes dir's model with these types into `path`, a directory that exists and is empty. A model that
+// is quantised already is refused. provenance: for brew.json, or NULL.
+int brew_convert(const brew_modeldir *dir, const brew_config *config, const brew_types *types,
+                 const brew_json *provenance, const char *path, brew_err *err);
+
+// What rounding a row to a type makes of it, in place; *scale is set where the type is quantised (else
+// 1), and q times scale is then the value. row: n F32.
+void brew_round_row(enum brew_dtype dtype, float *row, int64_t n, float *scale);
+
+#endif
