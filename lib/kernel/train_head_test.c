@@ -97,7 +97,7 @@ static double lse_sum(const struct head *head, const double *h, const double *ta
 }
 
 // Pairs (row, id) with repetitions, and columns [5, 16): each logit with a weight of its own.
-enum { PAIRS = 20, FIRST = 5, COLUMNS = 11 };
+enum { PAIRS = 20, FROM = 5, COLUMNS = 11 };
 static int64_t pair_row(const struct head *head, int i) {
     return i * 5 % head->r;
 }
@@ -120,7 +120,7 @@ static double column_sum(const struct head *head, const double *h, const double 
     double sum = 0;
     for (int64_t i = 0; i < head->r * COLUMNS; i++)
         sum += weight_of_logit(i) *
-               dot(h + i / COLUMNS * head->c, table + (FIRST + i % COLUMNS) * head->c, head->c);
+               dot(h + i / COLUMNS * head->c, table + (FROM + i % COLUMNS) * head->c, head->c);
     return sum;
 }
 
@@ -154,7 +154,7 @@ static void column_backward(brew_backend *be, const struct head *head, const bre
                             float *dh, float *dtable) {
     float *d = brew_alloc((size_t)(head->r * COLUMNS) * sizeof *d);
     for (int64_t i = 0; i < head->r * COLUMNS; i++) d[i] = weight_of_logit(i);
-    be->ops->train->head_logits_back(be, table, head->h, head->r, head->c, FIRST, COLUMNS, d, dh,
+    be->ops->train->head_logits_back(be, table, head->h, head->r, head->c, FROM, COLUMNS, d, dh,
                                      dtable);
     free(d);
 }
@@ -210,23 +210,165 @@ static void test_differences(brew_backend *be) {
     head_free(&head);
 }
 
+// Columns of logits and back, enough of them for more than one chunk.
 static void test_logits(brew_backend *be) {
-    struct head head = head_new(1000, 14, 50);
-    enum { N = 321 };
-    float *z = brew_calloc((size_t)(head.r * N), sizeof *z);
-    double *want = brew_calloc((size_t)(head.r * N), sizeof *want);
-    double *h = doubles(head.h, head.r * head.c), *table = doubles(head.table, head.v * head.c);
-    brew_tensor tensor = f32_tensor(head.table, head.v, head.c);
+    enum { V = 2400, R = 14, C = 50, FIRST = 650, N = 1700 };
+    struct head head = head_new(V, R, C);
+    float *z = brew_calloc(R * N, sizeof *z), *dz = random_floats(5, R * N);
+    float *dh = brew_calloc(R * C, sizeof *dh), *dtable = brew_calloc(V * C, sizeof *dtable);
+    double *want = brew_calloc(R * N, sizeof *want), *want_h = brew_calloc(R * C, sizeof *want_h);
+    double *want_table = brew_calloc(V * C, sizeof *want_table);
+    double *h = doubles(head.h, R * C), *table = doubles(head.table, V * C);
+    brew_tensor tensor = f32_tensor(head.table, V, C);
     brew_table *view = be->ops->table_new(be, &tensor, NULL);
-    for (int64_t i = 0; i < head.r * N; i++)
-        want[i] = dot(h + i / N * head.c, table + (650 + i % N) * head.c, head.c);
-    be->ops->train->head_logits(be, view, head.h, head.r, head.c, 650, N, z);
+    for (int64_t i = 0; i < R * N; i++) {
+        int64_t r = i / N, v = FIRST + i % N;
+        want[i] = dot(h + r * C, table + v * C, C);
+        for (int64_t j = 0; j < C; j++) {
+            want_h[r * C + j] += dz[i] * table[v * C + j];
+            want_table[v * C + j] += dz[i] * h[r * C + j];
+        }
+    }
+    be->ops->train->head_logits(be, view, head.h, R, C, FIRST, N, z);
+    be->ops->train->head_logits_back(be, view, head.h, R, C, FIRST, N, dz, dh, dtable);
     // C products of size 1 / sqrt(C), C roundings of partial sums of size 4
-    ok(close_to(z, want, head.r * N, F32_ULP, 4 * 50 * F32_ULP), "%s: columns of logits",
-       be->level);
+    ok(close_to(z, want, R * N, F32_ULP, 4 * C * F32_ULP), "%s: columns of logits", be->level);
+    // N roundings of partial sums of size sqrt(N / C), R of size sqrt(R)
+    ok(close_to(dh, want_h, R * C, F32_ULP, N * 4 * sqrt(N / C) * F32_ULP) &&
+           close_to(dtable, want_table, V * C, F32_ULP, R * 4 * sqrt(R) * F32_ULP),
+       "%s: and back, over several chunks", be->level);
     be->ops->table_free(be, view);
-    free(z), free(want), free(h), free(table);
+    free(z), free(dz), free(dh), free(dtable), free(want), free(want_h), free(want_table);
+    free(h), free(table);
     head_free(&head);
+}
+
+static double largest(const float *x, int64_t n) {
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+// Everything head_lse_back gives, from zero, with the same lse at every level.
+struct gradients {
+    float *dh, *dtable;
+};
+
+static struct gradients gradients_of(brew_backend *be, const struct head *head,
+                                     const brew_tensor *tensor, const float *lse) {
+    brew_table *view = be->ops->table_new(be, tensor, NULL);
+    struct gradients d = {brew_calloc((size_t)(head->r * head->c), sizeof(float)),
+                          brew_calloc((size_t)(head->v * head->c), sizeof(float))};
+    be->ops->train->head_lse_back(be, view, head->h, head->r, head->c, head->skip_splits,
+                                  head->skip_ids, lse, head->g, d.dh, d.dtable);
+    be->ops->table_free(be, view);
+    return d;
+}
+
+static void gradients_free(struct gradients *d) {
+    free(d->dh), free(d->dtable);
+}
+
+// The level's gradients are those of ref. With `huge`, one logit of one row is 10,000.
+static void test_against_ref(const char *level, int64_t v, int64_t r, int64_t c, bool huge) {
+    struct head head = head_new(v, r, c);
+    int64_t nh = r * c, nt = v * c;
+    double top = 20; // more than any other logit here
+    if (huge) {
+        double square = 0;
+        for (int64_t i = 0; i < c; i++) square += (double)head.h[3 * c + i] * head.h[3 * c + i];
+        for (int64_t i = 0; i < c; i++)
+            head.table[9 * c + i] = head.h[3 * c + i] * (float)(1e4 / square);
+        top = 1e4;
+    }
+    brew_tensor tensor = f32_tensor(head.table, v, c);
+    brew_backend *ref = open_level("ref", BREW_PRECISION_F32, 2);
+    brew_backend *be = open_level(level, BREW_PRECISION_BF16, 2); // the head stays F32
+    float *lse = brew_alloc((size_t)r * sizeof *lse);
+    brew_table *view = ref->ops->table_new(ref, &tensor, NULL);
+    ref->ops->head_lse(ref, view, head.h, r, c, head.skip_splits, head.skip_ids, lse);
+    ref->ops->table_free(ref, view);
+    struct gradients want = gradients_of(ref, &head, &tensor, lse);
+    struct gradients got = gradients_of(be, &head, &tensor, lse);
+    double *want_h = doubles(want.dh, nh), *want_table = doubles(want.dtable, nt);
+    // A logit is off by C roundings of partial sums no larger than 4 sqrt(its size), and p by as much;
+    // then come the sum's own roundings, V of numbers no larger than g times the table's, or R of g h.
+    double g = largest(head.g, r);
+    double of_p = (double)c * 4 * sqrt(top) * F32_ULP + (huge ? top * F32_ULP : 0) + 4 * F32_ULP;
+    double slack_h = g * largest(head.table, nt) * (of_p + 4 * sqrt((double)v) * F32_ULP);
+    double slack_table = g * largest(head.h, nh) * (of_p + (double)r * F32_ULP);
+    ok(close_to(got.dh, want_h, nh, of_p, slack_h) &&
+           close_to(got.dtable, want_table, nt, of_p, slack_table),
+       "%s: backward of log-sum-exp is ref's, %lld columns, %lld rows of %lld%s", level,
+       (long long)v, (long long)r, (long long)c, huge ? ", one logit of 10,000" : "");
+    gradients_free(&want), gradients_free(&got);
+    free(want_h), free(want_table), free(lse);
+    head_free(&head);
+    close_level(be), close_level(ref);
+}
+
+// Same bits on any threads; and in two calls of some rows each, which go on with the table's chains.
+static void test_bits(const char *level) {
+    enum { V = 3500, R = 300, C = 40, CUT = 130 };
+    struct head head = head_new(V, R, C);
+    brew_tensor tensor = f32_tensor(head.table, V, C);
+    float lse[R];
+    struct gradients one = {NULL, NULL};
+    bool same = true, chained = true;
+    for (int threads = 1; threads <= 3; threads++) {
+        brew_backend *be = open_level(level, BREW_PRECISION_F32, threads);
+        brew_table *view = be->ops->table_new(be, &tensor, NULL);
+        if (threads == 1)
+            be->ops->head_lse(be, view, head.h, R, C, head.skip_splits, head.skip_ids, lse);
+        struct gradients d = gradients_of(be, &head, &tensor, lse);
+        if (threads == 1) one = d;
+        same &= !memcmp(d.dh, one.dh, R * C * sizeof(float)) &&
+                !memcmp(d.dtable, one.dtable, V * C * sizeof(float));
+        if (threads > 1) gradients_free(&d);
+        struct gradients parts = {brew_calloc(R * C, sizeof(float)),
+                                  brew_calloc(V * C, sizeof(float))};
+        for (int i = 0; i < 2; i++) {
+            int64_t from = i ? CUT : 0, n = i ? R - CUT : CUT;
+            be->ops->train->head_lse_back(be, view, head.h + from * C, n, C,
+                                          head.skip_splits + from, head.skip_ids, lse + from,
+                                          head.g + from, parts.dh + from * C, parts.dtable);
+        }
+        chained &= !memcmp(parts.dh, one.dh, R * C * sizeof(float)) &&
+                   !memcmp(parts.dtable, one.dtable, V * C * sizeof(float));
+        gradients_free(&parts);
+        be->ops->table_free(be, view);
+        close_level(be);
+    }
+    ok(same, "%s: the same bits on 1, 2 and 3 threads", level);
+    ok(chained, "%s: rows in two calls give the bits of one", level);
+    gradients_free(&one);
+    head_free(&head);
+}
+
+// A table that does not learn may be stored otherwise: its values as F32 give the same bits.
+static void test_stored(const char *level) {
+    enum { V = 200, R = 14, C = 32 };
+    struct head head = head_new(V, R, C);
+    uint16_t *half = brew_alloc(V * C * sizeof *half);
+    for (int i = 0; i < V * C; i++) {
+        half[i] = brew_bf16_from_f32(head.table[i]);
+        head.table[i] = brew_f32_from_bf16(half[i]);
+    }
+    brew_tensor f32 = f32_tensor(head.table, V, C), bf16 = f32;
+    bf16.data = half;
+    bf16.dtype = BREW_BF16;
+    brew_backend *be = open_level(level, BREW_PRECISION_F32, 2);
+    float lse[R];
+    for (int i = 0; i < R; i++) lse[i] = 6;
+    struct gradients a = gradients_of(be, &head, &f32, lse);
+    struct gradients b = gradients_of(be, &head, &bf16, lse);
+    ok(!memcmp(a.dh, b.dh, R * C * sizeof(float)) &&
+           !memcmp(a.dtable, b.dtable, V * C * sizeof(float)),
+       "%s: a table of bf16", level);
+    gradients_free(&a), gradients_free(&b);
+    free(half);
+    head_free(&head);
+    close_level(be);
 }
 
 int main(void) {
@@ -234,11 +376,17 @@ int main(void) {
         test_lse(*level, 33);
         test_lse(*level, 5000);
         brew_backend *be = open_level(*level, BREW_PRECISION_F32, 2);
-        if (be->ops->train->head_lse_back) {
-            test_differences(be);
-            test_logits(be);
-        }
+        test_differences(be);
+        test_logits(be);
         close_level(be);
+        test_stored(*level);
+        if (!strcmp(*level, "ref")) continue; // sums in double: not chains in F32
+        test_against_ref(*level, 33, 1, 50, false);
+        test_against_ref(*level, 4000, 40, 70, false);
+        test_against_ref(*level, 4000, 40, 70, true);
+        test_against_ref(*level, 49152, 5, 24, false);
+        test_bits(*level);
     }
+    test_against_ref(*brew_backend_levels(), 151937, 3, 8, false);
     return tap_done();
 }

@@ -39,6 +39,10 @@ static const brew_train_ops train_ops = {
     .adamw = brew_cpu_adamw,
     .attend_keep = brew_cpu_attend_keep,
     .attend_back = brew_cpu_attend_back,
+    .label_logits_back = brew_cpu_label_logits_back,
+    .head_lse_back = brew_cpu_head_lse_back,
+    .head_logits = brew_cpu_head_logits,
+    .head_logits_back = brew_cpu_head_logits_back,
 };
 
 static const brew_ops ops = {

@@ -84,6 +84,8 @@ struct brew_cpu_kernels {
     void (*finish)(const float *o, const float *sum, int64_t d, float *out);
     // The log-sum-exp's running state of `rows` rows and `columns` more logits in c [12][32].
     void (*fold)(const float *c, int rows, int columns, float *max, float *sum);
+    // c = g[row] exp(c - lse[row]) of `rows` rows in c [12][32].
+    void (*probs)(float *c, int rows, const float *lse, const float *g);
     // n bf16 values as F32, and F32 values as bf16; n a multiple of 32.
     void (*widen)(const uint16_t *from, int64_t n, float *to);
     void (*narrow)(const float *from, int64_t n, uint16_t *to);
@@ -386,6 +388,27 @@ void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const floa
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
 void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h, int64_t r,
                        int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse);
+// to[column][row] = from[row][column]; rows ld and ld_to apart.
+void brew_cpu_transpose(const float *from, int64_t rows, int64_t columns, int64_t ld, float *to,
+                        int64_t ld_to);
+// `columns` <= 32 rows of the table from `first` on into rows [32, C], and as a panel with zeros behind
+// them (unless panel is NULL); h [R, C] packed as left sides, to be freed.
+void brew_cpu_head_panel(const brew_tensor *table, int64_t first, int64_t columns, float *rows,
+                         float *panel);
+char *brew_cpu_head_rows(brew_backend *be, const float *h, int64_t r, int64_t c);
+
+// train_head.c
+void brew_cpu_label_logits_back(brew_backend *be, const brew_table *table, const float *h,
+                                int64_t c, const int64_t *rows, const int32_t *ids, int64_t n,
+                                const float *dlogits, float *dh, float *dtable);
+void brew_cpu_head_lse_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                            int64_t c, const int64_t *skip_splits, const int32_t *skip_ids,
+                            const float *lse, const float *g, float *dh, float *dtable);
+void brew_cpu_head_logits(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                          int64_t c, int64_t first, int64_t n, float *z);
+void brew_cpu_head_logits_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
+                               int64_t c, int64_t first, int64_t n, const float *dz, float *dh,
+                               float *dtable);
 
 // train.c
 int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c);

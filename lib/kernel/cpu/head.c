@@ -54,6 +54,55 @@ void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const floa
     brew_cpu_run(be, (size_t)divide_up(n, LABEL_PAIRS), label_task, &job);
 }
 
+// What the head's products are made of.
+
+typedef float quad __attribute__((vector_size(16)));
+
+static void transpose_4(const float *from, int64_t ld, float *to, int64_t ld_to) {
+    quad row[4], half[4];
+    for (int i = 0; i < 4; i++) memcpy(&row[i], from + i * ld, sizeof *row);
+    for (int i = 0; i < 2; i++) { // a0 b0 a1 b1, a2 b2 a3 b3
+        half[i] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 0, 4, 1, 5);
+        half[2 + i] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 2, 6, 3, 7);
+    }
+    for (int i = 0; i < 2; i++) {
+        quad low = __builtin_shufflevector(half[2 * i], half[2 * i + 1], 0, 1, 4, 5);
+        quad high = __builtin_shufflevector(half[2 * i], half[2 * i + 1], 2, 3, 6, 7);
+        memcpy(to + 2 * i * ld_to, &low, sizeof low);
+        memcpy(to + (2 * i + 1) * ld_to, &high, sizeof high);
+    }
+}
+
+void brew_cpu_transpose(const float *from, int64_t rows, int64_t columns, int64_t ld, float *to,
+                        int64_t ld_to) {
+    int64_t whole = rows / 4 * 4, column = 0;
+    for (; column + 4 <= columns; column += 4)
+        for (int64_t row = 0; row < whole; row += 4)
+            transpose_4(from + row * ld + column, ld, to + column * ld_to + row, ld_to);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = row < whole ? column : 0; i < columns; i++)
+            to[i * ld_to + row] = from[row * ld + i];
+}
+
+void brew_cpu_head_panel(const brew_tensor *table, int64_t first, int64_t columns, float *rows,
+                         float *panel) {
+    int64_t c = brew_tensor_row_len(table);
+    brew_tensor_rows(table, first, columns, rows);
+    if (!panel) return;
+    memset(rows + columns * c, 0, (size_t)((PANEL - columns) * c) * sizeof *rows);
+    brew_cpu_transpose(rows, PANEL, c, c, panel, PANEL);
+}
+
+char *brew_cpu_head_rows(brew_backend *be, const float *h, int64_t r, int64_t c) {
+    const struct brew_cpu_kernels *kernels = ((const struct brew_cpu_state *)be->state)->f32;
+    int64_t tile = TILE_ROWS * c * 4;
+    char *packed = aligned_alloc(64, (size_t)round_up(most(1, divide_up(r, TILE_ROWS)) * tile, 64));
+    if (!packed) brew_bug("no memory to pack %lld rows of the head", (long long)r);
+    for (int64_t row = 0; row < r; row++)
+        kernels->put(packed + row / TILE_ROWS * tile, (int)(row % TILE_ROWS), 0, h + row * c, c);
+    return packed;
+}
+
 // The log-sum-exp: slabs of columns, each folded panel by panel into its own (max, lanes of sums), then
 // merged in order. A slab has a fixed size, so that threads cannot show.
 
@@ -69,17 +118,6 @@ struct lse_job {
     float *max, *sum;                // [slabs, R], [slabs, R, 16]
     struct brew_cpu_scratch scratch; // 32 rows of the table, then their panel
 };
-
-// 32 rows of the table from `first` on, as a panel; zeros beyond the end.
-static void read_panel(const struct lse_job *job, int64_t first, int64_t columns, float *rows,
-                       float *panel) {
-    int64_t c = job->c;
-    brew_tensor_rows(job->table, first, columns, rows);
-    memset(rows + columns * c, 0, (size_t)((PANEL - columns) * c) * sizeof *rows);
-    for (int64_t i = 0; i < c; i++)
-        for (int64_t column = 0; column < PANEL; column++)
-            panel[i * PANEL + column] = rows[column * c + i];
-}
 
 // Takes the ids a row leaves out from its logits of `columns` table rows from `first` on.
 static void skip(const struct lse_job *job, int64_t row, int rows, int64_t first, int columns,
@@ -101,7 +139,7 @@ static void slab_task(void *arg, size_t slab, int worker) {
     memset(sum, 0, (size_t)job->r * 16 * sizeof *sum);
     for (; first < end; first += PANEL) {
         int columns = (int)least(PANEL, end - first);
-        read_panel(job, first, columns, rows, panel);
+        brew_cpu_head_panel(job->table, first, columns, rows, panel);
         for (int64_t row = 0; row < job->r; row += TILE_ROWS) {
             _Alignas(64) float c[TILE_ROWS * PANEL];
             int n = (int)least(TILE_ROWS, job->r - row);
@@ -129,13 +167,9 @@ void brew_cpu_head_lse(brew_backend *be, const brew_table *table, const float *h
                        int64_t c, const int64_t *skip_splits, const int32_t *skip_ids, float *lse) {
     const struct brew_cpu_state *state = be->state;
     int64_t vocab = brew_tensor_n_rows(&table->tensor), slabs = divide_up(vocab, SLAB);
-    int64_t tile = TILE_ROWS * c * 4;
-    char *packed = aligned_alloc(64, (size_t)round_up(most(1, divide_up(r, TILE_ROWS)) * tile, 64));
+    char *packed = brew_cpu_head_rows(be, h, r, c);
     float *max = brew_calloc((size_t)(slabs * r), sizeof *max);
     float *sum = brew_calloc((size_t)(slabs * r) * 16, sizeof *sum);
-    if (!packed) brew_bug("no memory to pack %lld rows of the head", (long long)r);
-    for (int64_t row = 0; row < r; row++)
-        state->f32->put(packed + row / TILE_ROWS * tile, (int)(row % TILE_ROWS), 0, h + row * c, c);
     struct lse_job job = {state->f32,  &table->tensor, packed, r,   c,  vocab,
                           skip_splits, skip_ids,       max,    sum, {0}};
     job.scratch = brew_cpu_scratch(be, 2 * PANEL * c * 4);

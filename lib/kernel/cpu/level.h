@@ -343,6 +343,16 @@ static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float
     }
 }
 
+static void LEVEL(probs)(float *c, int rows, const float *lse, const float *g) {
+    for (int row = 0; row < rows; row++) {
+        for (int j = 0; j < PANEL; j += LANES, c += LANES) {
+            lanes t = lanes_sub(lanes_load(c), lanes_all(lse[row]));
+            t = lanes_exp2(lanes_mul(t, lanes_all(1.44269504f)), 0);
+            lanes_store(c, lanes_mul(t, lanes_all(g[row])));
+        }
+    }
+}
+
 static void LEVEL(widen)(const uint16_t *from, int64_t n, float *to) {
     for (int64_t i = 0; i < n; i += LANES) lanes_store(to + i, lanes_widen(from + i));
 }
@@ -442,6 +452,7 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .dot = LEVEL(dot),
     .finish = LEVEL(finish),
     .fold = LEVEL(fold),
+    .probs = LEVEL(probs),
     .widen = LEVEL(widen),
     .scale = LEVEL(scale),
     .decode = LEVEL(decode),
