@@ -7,7 +7,7 @@
 #include "text/prompt/batch.h"
 #include "text/prompt/leaks.h"
 
-static const char *task_path, *candidates, *shard, *output;
+static const char *task_path, *state_path, *save_path, *candidates, *shard, *output;
 static int split = BREW_SPLITS; // all
 static int64_t max_history, max_questions, memory_mb = 512, expect;
 static bool allow_empty;
@@ -18,6 +18,8 @@ static struct brew_opt options[] = {
     BREW_OPT_CHOICE(0, "split", &split, "train|valid|test|all", "events to ask about (all)"),
     BREW_OPT_STRING(0, "candidates", &candidates, "FILE",
                     "ask about these rows of member and item instead"),
+    BREW_OPT_STRING(0, "state", &state_path, "FILE", "use what an earlier run has fitted"),
+    BREW_OPT_STRING(0, "save-state", &save_path, "FILE", "write what this run has fitted"),
     BREW_OPT_INT(0, "max-history", &max_history, 0, 1 << 20, "N", "history lines, at most"),
     BREW_OPT_INT(0, "questions", &max_questions, 1, 1 << 20, "N", "questions a record, at most"),
     BREW_OPT_STRING(0, "shard", &shard, "I/N", "only the I-th of N parts of the members"),
@@ -93,12 +95,14 @@ static brew_task *task;
 static brew_prompter prompter;
 static brew_events *events;
 static brew_asof *asof;
+static brew_state state;
 static brew_batch *batch;
 static brew_out *out;
 
 static int open_all(brew_events_options *how) {
     task = brew_task_load(task_path, &cli.err);
     if (!task) return -1;
+    if (state_path && brew_state_load(&state, task, state_path, &cli.err)) return -1;
     if (task->split.by == BREW_SPLIT_BY_NONE && split != BREW_SPLITS && split)
         brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
                        task_path);
@@ -112,7 +116,11 @@ static int open_all(brew_events_options *how) {
     events = brew_events_open(task, how, &cli.err);
     if (!events || check_rows(brew_events_counted(events))) return -1;
     if (task->features &&
-        !(prompter.asof = asof = brew_asof_new(task, events, how->memory_bytes, &cli.err)))
+        !(prompter.asof = asof =
+              brew_asof_new(task, events, how->memory_bytes, state_path ? &state : NULL, &cli.err)))
+        return -1;
+    if (save_path && brew_state_save(save_path, task, brew_events_split(events),
+                                     asof ? brew_asof_fitted(asof) : NULL, &cli.err))
         return -1;
     out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
     return out ? 0 : -1;
@@ -141,6 +149,7 @@ static void release(void) {
     brew_asof_free(asof);
     brew_events_close(events);
     brew_prompter_close(&prompter);
+    if (task) brew_state_release(&state, task);
     brew_task_free(task);
 }
 
@@ -155,6 +164,9 @@ int main(int argc, char **argv) {
                                .item_known = brew_prompter_knows_item,
                                .arg = &prompter};
     if (!task_path) brew_cli_usage(&cli, "--task is missing");
+    if (state_path && save_path)
+        brew_cli_usage(&cli,
+                       "--state and --save-state exclude each other: one run fits, others use");
     if (candidates && brew_cli_given(&cli, "split"))
         brew_cli_usage(&cli, "--candidates and --split exclude each other");
     parse_shard(&how);

@@ -80,6 +80,8 @@ exits 0 "features" brew-promptify -t "$rates" -o "$work/rates"
 asked() { sed 's/.*"item_ids"/"item_ids"/; s/"offsets":[^]]*],//; s/"answered".*"lines"/"lines"/
     s/"lines":[^]]*],//' "$1"; }
 is "$(asked "$work/rates" | sha256sum)" "$(asked "$work/whole" | sha256sum)" "change nothing else"
+is "$(grep -c 'adored by many: Yes.*adored by many: No' "$work/rates")" 536 "words of items stand in lines"
+is "$(grep -o '"[^"]* (19[0-9]*), [a-z]* by [a-z]*:"' "$work/rates" | wc -l)" 25076 "and in questions"
 for options in "-j 3" "--memory 1"; do
     # shellcheck disable=SC2086  # options are words
     run brew-promptify -t "$rates" $options
@@ -90,6 +92,32 @@ same "$work/shards" "$work/rates" "three shards one after the other are the whol
 sed 's/"instruction": "/&{opinion} /' "$rates" >"$work/early.task.json"
 exits 2 "a feature before the history" brew-promptify -t "$work/early.task.json"
 says 'has the feature {opinion}, which changes with the question' "is refused"
+
+# State: fitted once, used again, whatever the later log holds; refused by another task.
+exits 0 "--save-state" brew-promptify -t "$rates" --save-state "$work/state" -o "$work/out"
+same "$work/out" "$work/rates" "changes nothing"
+run brew-promptify -t "$rates" --state "$work/state"
+same "$work/out" "$work/rates" "--state says the same"
+head -n 3000 $ratings >"$work/early.csv"
+exits 2 "both at once" brew-promptify -t "$rates" --state "$work/state" --save-state "$work/x"
+brew-promptify -t "$rates" --state "$work/state" "$work/early.csv" >"$work/with"
+brew-promptify -t "$rates" "$work/early.csv" >"$work/without"
+is "$(grep -c ' by many:' "$work/with")" 0 "few have rated what a small log holds, by the state's edges"
+ok "and many by its own" grep -q ' by many:' "$work/without"
+exits 2 "another task's state" brew-promptify -t "$movies" --state "$work/state"
+says "state: fitted for another task" "is refused"
+sed 's/"valid_from": "2026-01-05", "test_from": "2026-01-07"/"valid": 0.2, "test": 0.3/' "$jobs" >"$work/share.task.json"
+run brew-promptify -t "$work/share.task.json" --save-state "$work/share" -o "$work/want"
+head -n 10 testdata/promptify/events.csv >"$work/less.csv"
+brew-promptify -t "$work/share.task.json" --state "$work/share" "$work/less.csv" | sed 's/.*"time":\([0-9.]*\),"history".*"split":"\(.*\)".*/\1 \2/' | sort -u >"$work/sides"
+cut_at=$(sed 's/.*"test_from":\([0-9]*\).*/\1/' "$work/share")
+is "$(awk -v at="$((cut_at / 1000))" '($2 == "test") != ($1 >= at)' "$work/sides")" "" "the sides begin where they began"
+for damage in 's/"brew_state":1/"brew_state":2/' 's/"mean":0/"mean":7/' 's/"edges":\[8,28\]/"edges":[28,8]/' \
+    's/"features"/"featurse"/' 's/{/[/'; do
+    sed "$damage" "$work/state" >"$work/damaged"
+    exits 65 "a damaged state: $damage" brew-promptify -t "$rates" --state "$work/damaged"
+done
+exits 66 "no state" brew-promptify -t "$rates" --state "$work/none"
 
 # Tables over time: a row holds strictly after its valid_from; a table without it is named.
 cp testdata/promptify/jobs.jsonl testdata/promptify/events.csv "$work"

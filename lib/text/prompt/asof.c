@@ -32,6 +32,7 @@ struct brew_asof {
     size_t n_spans, span_of[BREW_FEATURES_MAX];
     brew_fitted fitted[BREW_FEATURES_MAX];
     double mean; // of the positive actions
+    bool given;  // means and edges, not fitted
     brew_sorter *moments, *answers, *numbers;
     brew_buf key, entity;
     enum brew_feature_of entity_of;
@@ -95,7 +96,7 @@ static bool asks(const brew_asof *asof, enum brew_feature_of of, bool at_split, 
 static int add_questions(brew_asof *asof, const brew_member *member, const brew_event *event,
                          uint64_t ordinal, brew_err *err) {
     int side = side_of(event);
-    if (ordinal == UINT64_MAX && side != BREW_SPLIT_TRAIN) return 0;
+    if (ordinal == UINT64_MAX && (asof->given || side != BREW_SPLIT_TRAIN)) return 0;
     for (int of = 0; of < BREW_OF; of++)
         for (int at_split = 0; at_split < 2; at_split++) {
             if (!asks(asof, (enum brew_feature_of)of, at_split, side)) continue;
@@ -188,7 +189,8 @@ static int answer(brew_asof *asof, enum brew_feature_of of, brew_key_cursor *c, 
         const brew_feature *feature = &asof->features->list[f];
         if (!told_by(feature, of, at_split, side)) continue;
         numbers[f] = number_of(asof, f, at_split, side);
-        if (side != BREW_SPLIT_TRAIN || !feature->n_edges || isnan(numbers[f])) continue;
+        if (asof->given || side != BREW_SPLIT_TRAIN || !feature->n_edges || isnan(numbers[f]))
+            continue;
         asof->n_numbers[f]++;
         brew_buf_reset(key);
         brew_buf_addc(key, (char)f);
@@ -266,29 +268,32 @@ static int fit_edges(brew_asof *asof, brew_err *err) {
     return got;
 }
 
-static int run(brew_asof *asof, brew_events *events, brew_err *err) {
+static int run(brew_asof *asof, brew_events *events, const brew_state *state, brew_err *err) {
     if (add_all(asof, events, err)) return -1;
     for (size_t f = 0; f < asof->features->n; f++) {
         const brew_feature *feature = &asof->features->list[f];
-        asof->fitted[f].mean = mean_of(asof, feature);
-        if (feature->measure == BREW_MEASURE_DEVIATION) asof->mean = asof->fitted[f].mean;
-        asof->fitted[f].edges = brew_calloc(feature->n_edges + 1, sizeof(double));
-        for (size_t i = 0; i < feature->n_edges; i++) asof->fitted[f].edges[i] = INFINITY;
+        brew_fitted *fitted = &asof->fitted[f];
+        fitted->mean = state ? state->fitted[f].mean : mean_of(asof, feature);
+        if (feature->measure == BREW_MEASURE_DEVIATION) asof->mean = fitted->mean;
+        fitted->edges = brew_calloc(feature->n_edges + 1, sizeof(double));
+        for (size_t i = 0; i < feature->n_edges; i++)
+            fitted->edges[i] = state ? state->fitted[f].edges[i] : (double)INFINITY;
     }
-    if (pass(asof, err) || fit_edges(asof, err)) return -1;
+    if (pass(asof, err) || (!state && fit_edges(asof, err))) return -1;
     return brew_sorter_finish(asof->answers, err) ? -1 : brew_events_rewind(events, err);
 }
 
 brew_asof *brew_asof_new(const brew_task *task, brew_events *events, size_t memory_bytes,
-                         brew_err *err) {
+                         const brew_state *state, brew_err *err) {
     brew_asof *asof = brew_calloc(1, sizeof *asof);
+    asof->given = state != NULL;
     asof->task = task;
     asof->features = task->features;
     asof->trained = brew_calloc(task->n_actions, sizeof *asof->trained);
     find_spans(asof);
     if ((asof->moments = brew_sorter_new(memory_bytes / 3, err)) &&
         (asof->answers = brew_sorter_new(memory_bytes / 3, err)) &&
-        (asof->numbers = brew_sorter_new(memory_bytes / 3, err)) && !run(asof, events, err))
+        (asof->numbers = brew_sorter_new(memory_bytes / 3, err)) && !run(asof, events, state, err))
         return asof;
     brew_asof_free(asof);
     return NULL;

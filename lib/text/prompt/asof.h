@@ -13,13 +13,14 @@
 
 #include "text/prompt/events.h"
 #include "text/prompt/features.h"
+#include "text/prompt/state.h"
 
 typedef struct brew_asof brew_asof;
 
-// Counts all events of a task with features, fits the edges, and takes events back to the first. NULL on
-// failure.
+// Counts all events of a task with features, fits means and edges unless `state` has them, and takes events
+// back to the first. NULL on failure.
 brew_asof *brew_asof_new(const brew_task *task, brew_events *events, size_t memory_bytes,
-                         brew_err *err);
+                         const brew_state *state, brew_err *err);
 void brew_asof_free(brew_asof *asof); // NULL is fine
 
 // Fills member->values [n][features] for a member just read; every member must come, in order.

@@ -86,6 +86,10 @@ static brew_field value_of(brew_subject *s, int kind, size_t column) {
     case BREW_FIELD_COUNT:
         put_count(s, column);
         break;
+    case BREW_FIELD_FEATURE:
+        brew_buf_adds(s->value,
+                      brew_asof_word(p->asof, s->member, (size_t)(e - s->member->events), column));
+        break;
     default:
         break;
     }
