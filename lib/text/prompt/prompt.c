@@ -46,6 +46,7 @@ bool brew_prompter_knows_item(void *prompter, size_t log, const char *id, size_t
 
 void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
     brew_plan_release(&scratch->plan);
+    brew_similar_release(&scratch->similar);
     brew_buf_release(&scratch->query);
     brew_buf_release(&scratch->text);
     brew_buf_release(&scratch->value);
@@ -103,12 +104,41 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     brew_template_render(&task->summary, brew_subject_value, s, query);
 }
 
-static void choose_lines(brew_prompt_scratch *scratch, const brew_plan_record *record) {
-    scratch->n_shown = record->end - record->begin;
-    BREW_GROW(scratch->shown, scratch->n_shown, scratch->shown_cap);
-    if (scratch->n_shown)
-        memcpy(scratch->shown, record->seen + record->begin,
-               scratch->n_shown * sizeof *scratch->shown);
+// The texts of all lines, to choose among.
+static void learn_lines(brew_subject *s, brew_prompt_scratch *scratch) {
+    brew_similar_reset(&scratch->similar);
+    for (size_t i = 0; i < s->member->n; i++) {
+        brew_buf_reset(&scratch->text);
+        brew_subject_take(s, i);
+        brew_template_render(&s->prompter->task->logs[s->event->log].line, brew_subject_value, s,
+                             &scratch->text);
+        brew_similar_add(&scratch->similar, scratch->text.ptr, scratch->text.len);
+    }
+}
+
+// Which of the events that may be seen are shown, into scratch->shown.
+static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
+                         const brew_plan_record *record) {
+    const brew_task *task = s->prompter->task;
+    const size_t *seen = record->seen + record->begin;
+    size_t n = scratch->n_shown = record->end - record->begin;
+    BREW_GROW(scratch->shown, n, scratch->shown_cap);
+    if (task->select != BREW_HISTORY_SIMILAR) {
+        if (n) memcpy(scratch->shown, seen, n * sizeof *seen);
+        return;
+    }
+    brew_buf_reset(&scratch->text);
+    for (size_t i = 0; i < record->n_asked; i++) {
+        brew_subject_take(s, scratch->plan.asked[record->asked + i]);
+        const brew_log *log = &task->logs[s->event->log];
+        for (size_t k = 0; k < log->n_questions; k++) {
+            brew_template_render(&log->questions[k].text, brew_subject_value, s, &scratch->text);
+            brew_buf_addc(&scratch->text, '\n');
+        }
+    }
+    scratch->n_shown =
+        brew_similar_choose(&scratch->similar, seen, n, scratch->text.ptr, scratch->text.len,
+                            s->prompter->max_history, scratch->shown);
 }
 
 static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
@@ -121,7 +151,7 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
     brew_buf_adds(out, "{\"id\":");
     brew_json_write_string(out, text->ptr, text->len);
     s->record = record;
-    choose_lines(scratch, record);
+    choose_lines(s, scratch, record);
     write_query(s, scratch);
     brew_buf_adds(out, ",\"query\":");
     brew_json_write_string(out, scratch->query.ptr ? scratch->query.ptr : "", scratch->query.len);
@@ -134,6 +164,7 @@ void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scr
     brew_subject s = subject_of(prompter, scratch, member);
     brew_plan_member(&scratch->plan, prompter->task, member, prompter->max_history,
                      prompter->max_questions, prompter->seed);
+    if (prompter->task->select == BREW_HISTORY_SIMILAR) learn_lines(&s, scratch);
     for (size_t i = 0; i < scratch->plan.n; i++) {
         const brew_plan_record *record = &scratch->plan.records[i];
         if (record->candidates != prompter->candidates) continue;

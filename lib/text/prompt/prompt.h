@@ -18,6 +18,7 @@
 #include "text/prompt/entities.h"
 #include "text/prompt/events.h"
 #include "text/prompt/plan.h"
+#include "text/prompt/similar.h"
 #include "text/prompt/task.h"
 
 typedef struct brew_prompter {
@@ -46,6 +47,7 @@ typedef struct brew_prompt_counts {
 
 typedef struct brew_prompt_scratch { // zero-initialise
     brew_plan plan;
+    brew_similar similar; // the lines of the member, to choose among
     brew_buf query, text, value;
     size_t *shown, n_shown;   // the events of the record's lines
     int64_t *lines, *offsets; // [n_shown]: where a line begins, and its label
