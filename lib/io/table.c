@@ -329,7 +329,8 @@ static int start(brew_table *t) {
     return 0;
 }
 
-static int find_columns(brew_table *t, brew_err *err) {
+// Takes the header line into `all`: the number of columns, or -1.
+static ptrdiff_t read_header(brew_table *t, brew_err *err) {
     size_t n;
     int got = next_split(t, &n, err);
     if (t->failure.code) {
@@ -340,6 +341,14 @@ static int find_columns(brew_table *t, brew_err *err) {
     if (got == 0)
         return brew_fail(err, BREW_DATA, "%s: empty where a header line was expected",
                          brew_in_name(t->in));
+    return (ptrdiff_t)n;
+}
+
+static int find_columns(brew_table *t, const char *const *header, size_t n_header, brew_err *err) {
+    ptrdiff_t got = n_header ? (ptrdiff_t)n_header : read_header(t, err);
+    if (got < 0) return -1;
+    size_t n = (size_t)got;
+    for (size_t i = 0; i < n_header; i++) add_field(t, i, header[i], strlen(header[i]));
     t->n_all = n;
     t->places = brew_calloc(t->n_wanted, sizeof *t->places);
     for (size_t w = 0; w < t->n_wanted; w++) {
@@ -362,6 +371,12 @@ static int find_columns(brew_table *t, brew_err *err) {
 
 brew_table *brew_table_open(const char *path, enum brew_table_format format,
                             const char *const *columns, size_t n_columns, brew_err *err) {
+    return brew_table_open_headed(path, format, NULL, 0, columns, n_columns, err);
+}
+
+brew_table *brew_table_open_headed(const char *path, enum brew_table_format format,
+                                   const char *const *header, size_t n_header,
+                                   const char *const *columns, size_t n_columns, brew_err *err) {
     brew_in *in = brew_in_open(path, err);
     if (!in) return NULL;
     brew_table *t = brew_calloc(1, sizeof *t);
@@ -375,10 +390,13 @@ brew_table *brew_table_open(const char *path, enum brew_table_format format,
     brew_in_digest_start(in);
     int status = start(t);
     if (status && err) *err = t->failure;
-    if (!status && t->format == BREW_TABLE_JSONL)
+    if (!status && t->format == BREW_TABLE_JSONL && n_header)
+        status = brew_fail(err, BREW_DATA, "%s: JSON lines name their columns themselves",
+                           brew_in_name(in));
+    else if (!status && t->format == BREW_TABLE_JSONL)
         t->slices = brew_calloc(MAX_KEYS, sizeof *t->slices);
     else if (!status)
-        status = find_columns(t, err);
+        status = find_columns(t, header, n_header, err);
     if (!status) return t;
     brew_table_close(t);
     return NULL;

@@ -39,6 +39,11 @@ typedef struct brew_field {
 // that is missing, or stands twice, is named (BREW_DATA). The names are copied.
 brew_table *brew_table_open(const char *path, enum brew_table_format format,
                             const char *const *columns, size_t n_columns, brew_err *err);
+// The same of a file whose first line is a row already: header gives the names of all its columns (JSONL:
+// it must be empty). With n_header 0 the file has its own.
+brew_table *brew_table_open_headed(const char *path, enum brew_table_format format,
+                                   const char *const *header, size_t n_header,
+                                   const char *const *columns, size_t n_columns, brew_err *err);
 void brew_table_close(brew_table *table);             // NULL is fine
 const char *brew_table_name(const brew_table *table); // for messages
 

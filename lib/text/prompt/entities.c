@@ -86,8 +86,8 @@ int brew_entities_load(brew_entities *out, const brew_source *source, const brew
     names[n++] = source->id;
     if (source->valid_from) names[n++] = source->valid_from;
     for (size_t i = 0; i < columns->n; i++) names[n++] = columns->names[i];
-    int status = brew_rows_read(source->path, source->format, names, n, take_row, &l, reject, arg,
-                                counts, err);
+    int status =
+        brew_rows_read(source->path, source, names, n, take_row, &l, reject, arg, counts, err);
     free(names);
     brew_intern_release(&l.seen);
     brew_buf_release(&l.key);

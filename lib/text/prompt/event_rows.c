@@ -323,8 +323,8 @@ int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *rej
                      brew_events_counts *counts, brew_err *err) {
     const brew_log *log = &reader->task->logs[reader->log];
     reading r = {reader, log, places_of(log, reader->candidates)};
-    int status = brew_rows_read(path, reader->candidates ? BREW_TABLE_AUTO : log->events.format,
-                                r.at.names, r.at.n, take_row, &r, reject, arg, counts, err);
+    int status = brew_rows_read(path, reader->candidates ? NULL : &log->events, r.at.names, r.at.n,
+                                take_row, &r, reject, arg, counts, err);
     brew_buf_release(&reader->key);
     brew_buf_release(&reader->rest);
     reader->key = reader->rest = (brew_buf){0};

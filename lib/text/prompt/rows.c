@@ -11,10 +11,12 @@ static int reject_row(const brew_table *table, brew_reject_fn *reject, void *arg
     return reject(arg, brew_table_name(table), line, raw, len, err);
 }
 
-int brew_rows_read(const char *path, enum brew_table_format format, const char *const *columns,
+int brew_rows_read(const char *path, const brew_source *as, const char *const *columns,
                    size_t n_columns, brew_row_fn *take, void *state, brew_reject_fn *reject,
                    void *arg, brew_events_counts *counts, brew_err *err) {
-    brew_table *table = brew_table_open(path, format, columns, n_columns, err);
+    brew_table *table = brew_table_open_headed(path, as ? as->format : BREW_TABLE_AUTO,
+                                               as ? (const char *const *)as->header : NULL,
+                                               as ? as->n_header : 0, columns, n_columns, err);
     if (!table) return -1;
     const brew_field *fields;
     int status;

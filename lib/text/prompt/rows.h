@@ -8,9 +8,9 @@
 // Takes one row: 0; 1 bad row (err says why); negative a lasting error.
 typedef int brew_row_fn(void *state, const brew_field *fields, brew_err *err);
 
-// Reads all rows of a table and counts them; bad ones go to reject. -1 on a lasting error, or when reject
+// Reads all rows of a table, in the form that a source has (NULL: as the path says), and counts them; bad ones go to reject. -1 on a lasting error, or when reject
 // says so.
-int brew_rows_read(const char *path, enum brew_table_format format, const char *const *columns,
+int brew_rows_read(const char *path, const brew_source *as, const char *const *columns,
                    size_t n_columns, brew_row_fn *take, void *state, brew_reject_fn *reject,
                    void *arg, brew_events_counts *counts, brew_err *err);
 

@@ -27,6 +27,10 @@ int brew_task_read_source(const brew_keys *keys, const brew_json *object, const 
     if (brew_keys_choice(keys, object, where, "format", "auto csv tsv atomic jsonl", &format) < 0)
         return -1;
     out->format = (enum brew_table_format)format;
+    brew_columns header = {0};
+    if (brew_task_read_columns(keys, object, where, "header", &header)) return -1;
+    out->header = header.names;
+    out->n_header = header.n;
     return 0;
 }
 
@@ -38,11 +42,11 @@ int brew_task_read_table(const brew_keys *keys, const brew_json *object, const c
     if (status <= 0) return status;
     brew_place place = brew_place_of(where, key);
     brew_source *source = &out->source;
-    if (brew_keys_known(keys, table, place.text, "file format id valid_from time_unit") ||
+    if (brew_keys_known(keys, table, place.text, "file format header id valid_from time_unit") ||
         brew_task_read_source(keys, table, place.text, source) ||
         brew_keys_string(keys, table, place.text, "id", true, &source->id) < 0 ||
         brew_keys_string(keys, table, place.text, "valid_from", false, &source->valid_from) < 0 ||
-        brew_keys_choice(keys, table, place.text, "time_unit", "s ms iso8601", &unit) < 0)
+        brew_keys_choice(keys, table, place.text, "time_unit", "s ms iso8601 mdy", &unit) < 0)
         return -1;
     source->time_unit = (enum brew_time_unit)unit;
     if (out->source.path) return 1;
@@ -84,15 +88,21 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     return task;
 }
 
+static void free_source(brew_source *source) {
+    for (size_t i = 0; i < source->n_header; i++) free(source->header[i]);
+    free(source->header);
+    free(source->path);
+    free(source->id);
+    free(source->valid_from);
+}
+
 static void free_columns(brew_columns *columns) {
     for (size_t i = 0; i < columns->n; i++) free(columns->names[i]);
     free(columns->names);
 }
 
 static void free_table(brew_entity_table *table) {
-    free(table->source.path);
-    free(table->source.id);
-    free(table->source.valid_from);
+    free_source(&table->source);
     free_columns(&table->columns);
 }
 
@@ -109,10 +119,11 @@ static void free_actions(brew_actions *actions) {
 }
 
 static void free_log(brew_log *log) {
-    char *texts[] = {log->surface,       log->task,         log->events.path, log->member_column,
-                     log->item_column,   log->value_column, log->time_column, log->request_column,
-                     log->weight_column, log->split_column};
+    char *texts[] = {log->surface,        log->task,          log->member_column,
+                     log->item_column,    log->value_column,  log->time_column,
+                     log->request_column, log->weight_column, log->split_column};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
+    free_source(&log->events);
     free_columns(&log->key);
     free_columns(&log->context);
     free(log->meta);

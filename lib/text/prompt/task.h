@@ -15,11 +15,11 @@
 #include "text/prompt/datasplit.h"
 #include "text/prompt/template.h"
 
-enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO, BREW_TIME_ROW };
+enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO, BREW_TIME_MDY, BREW_TIME_ROW };
 
 // Time in ms since 1970-01-01 UTC, from a column's text: decimal seconds (further digits than ms are cut),
 // ms, or ISO 8601 (2015-03-31, 2015-03-31T12:00[:00[.000]][Z|+01:00], a blank for T allowed, UTC unless
-// told). Years 1 to 9999. False if malformed.
+// told), or 11/15/2019 8:55:22 AM (month first, UTC). Years 1 to 9999. False if malformed.
 bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int64_t *out_ms);
 
 // A file of rows.
@@ -29,6 +29,8 @@ typedef struct brew_source {
     char *valid_from;              // that which says from when it holds; NULL: always,
     enum brew_time_unit time_unit; // and its unit
     enum brew_table_format format;
+    char **header; // [n_header] the names of all columns, of a file without a header line
+    size_t n_header;
 } brew_source;
 
 // An action: a kind of answer. Rules are tried in the order written and the first that fits decides; an

@@ -30,8 +30,8 @@ int brew_task_read_time(const brew_keys *keys, const brew_json *object, const ch
                           "must be a time: ISO 8601, or a number in the unit of the events");
 }
 
-static int read_columns(const brew_keys *keys, const brew_json *object, const char *where,
-                        const char *key, brew_columns *out) {
+int brew_task_read_columns(const brew_keys *keys, const brew_json *object, const char *where,
+                           const char *key, brew_columns *out) {
     brew_json *array;
     int status = brew_keys_array(keys, object, where, key, false, &array);
     for (size_t i = 0; status > 0 && i < brew_json_length(array); i++) {
@@ -40,6 +40,9 @@ static int read_columns(const brew_keys *keys, const brew_json *object, const ch
             return brew_keys_fail(keys, brew_place_at(brew_place_of(where, key).text, i).text,
                                   "must be the name of a column");
         brew_columns_add(out, brew_json_string(name, NULL));
+        if (out->n <= i)
+            return brew_keys_fail(keys, brew_place_at(brew_place_of(where, key).text, i).text,
+                                  "stands there twice");
     }
     return status < 0 ? -1 : 0;
 }
@@ -59,10 +62,10 @@ static int read_rows(const brew_keys *keys, const brew_json *object, const char 
         brew_keys_string(keys, object, where, item, true, &log->item_column) < 0 ||
         brew_keys_string(keys, object, where, "value", false, &log->value_column) < 0 ||
         brew_keys_string(keys, object, where, "weight", false, &log->weight_column) < 0 ||
-        brew_keys_choice(keys, object, where, "time_unit", "s ms iso8601 row", &unit) < 0 ||
-        brew_keys_string(keys, object, where, "time", unit != 3, &log->time_column) < 0)
+        brew_keys_choice(keys, object, where, "time_unit", "s ms iso8601 mdy row", &unit) < 0 ||
+        brew_keys_string(keys, object, where, "time", unit != BREW_TIME_ROW, &log->time_column) < 0)
         return -1;
-    if (unit == 3 && log->time_column)
+    if (unit == BREW_TIME_ROW && log->time_column)
         return brew_keys_fail(keys, where, "must not have \"time\" where rows stand for it");
     log->time_unit = (enum brew_time_unit)unit;
     return 0;
@@ -75,7 +78,7 @@ static int read_units(const brew_keys *keys, const brew_json *object, const char
     log->until = INT64_MAX;
     int window, status = 0;
     if (brew_keys_string(keys, object, where, "request", false, &log->request_column) < 0 ||
-        read_columns(keys, object, where, "key", &log->key) ||
+        brew_task_read_columns(keys, object, where, "key", &log->key) ||
         (window = brew_keys_duration(keys, object, where, "window", &log->window_ms)) < 0 ||
         brew_keys_duration(keys, object, where, "lag", &log->lag_ms) < 0 ||
         brew_task_read_time(keys, object, where, "until", log->time_unit, &log->until) < 0)
@@ -87,7 +90,7 @@ static int read_units(const brew_keys *keys, const brew_json *object, const char
                               "the first row others belong to it");
     if (!log->units && (log->lag_ms || log->until != INT64_MAX))
         return brew_keys_fail(keys, where, "has \"lag\" or \"until\", and so needs \"window\"");
-    status = read_columns(keys, object, where, "meta", &meta);
+    status = brew_task_read_columns(keys, object, where, "meta", &meta);
     log->meta = brew_calloc(meta.n + 1, sizeof *log->meta);
     for (size_t i = 0; i < meta.n; i++) {
         log->meta[log->n_meta++] = brew_columns_add(&log->context, meta.names[i]);
@@ -158,12 +161,14 @@ static int read_log(const brew_keys *keys, const brew_json *object, const char *
         read_given_split(keys, object, where, log))
         return -1;
 #undef ROWS
-    if (source &&
-        (brew_keys_string(keys, object, where, "name", true, &log->surface) < 0 ||
-         brew_task_check_name(keys, brew_place_of(where, "name").text, log->surface) ||
-         brew_keys_string(keys, object, where, "task", false, &log->task) < 0 ||
-         (log->task && brew_task_check_name(keys, brew_place_of(where, "task").text, log->task))))
-        return -1;
+    const char *const names[] = {"name", "task"};
+    char **texts[] = {&log->surface, &log->task};
+    for (size_t i = 0; source && i < 2; i++) {
+        int status = brew_keys_string(keys, object, where, names[i], false, texts[i]);
+        if (status < 0 ||
+            (status && brew_task_check_name(keys, brew_place_of(where, names[i]).text, *texts[i])))
+            return -1;
+    }
     const brew_json *own = source ? object : NULL;
     return read_log_items(keys, own, where, task, log, &shared[0]) ||
            read_log_actions(keys, own, where, task, log, &shared[1]);
@@ -190,7 +195,8 @@ int brew_task_read_logs(const brew_keys *keys, brew_task *task) {
         if (read_log(keys, object, sources ? where.text : "events", sources, task, shared))
             return -1;
         for (size_t k = 0; k < i; k++)
-            if (!strcmp(task->logs[k].surface, task->logs[i].surface))
+            if (task->logs[k].surface && task->logs[i].surface &&
+                !strcmp(task->logs[k].surface, task->logs[i].surface))
                 return brew_keys_fail(keys, brew_place_of(where.text, "name").text,
                                       "is that of source %zu too", k);
     }

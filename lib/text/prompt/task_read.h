@@ -23,6 +23,9 @@ int brew_task_check_name(const brew_keys *keys, const char *where, const char *n
 // A file of rows: "file" and "format" of the object.
 int brew_task_read_source(const brew_keys *keys, const brew_json *object, const char *where,
                           brew_source *out);
+// An array of names of columns, each once. Absent: none.
+int brew_task_read_columns(const brew_keys *keys, const brew_json *object, const char *where,
+                           const char *key, brew_columns *out);
 // The position of a column among those wanted, where it is put if it is new.
 size_t brew_columns_add(brew_columns *columns, const char *name);
 // A time: a number in the unit (seconds for iso8601), or an ISO 8601 text. 1 if given, -1 if wrong.

@@ -204,6 +204,23 @@ static void test_times(void) {
     time_is("2015-03-31T12:00:00.5-0530", BREW_TIME_ISO, 1427823000500);
     time_is("0001-01-01", BREW_TIME_ISO, -62135596800000);
     time_is("9999-12-31T23:59:59.9999Z", BREW_TIME_ISO, 253402300799999);
+    time_is("11/15/2019 8:55:22 AM", BREW_TIME_MDY, 1573808122000);
+    time_is("1/2/2020 12:00:00 AM", BREW_TIME_MDY, 1577923200000);
+    time_is("1/2/2020 12:30 PM", BREW_TIME_MDY, 1577968200000);
+    time_is("01/02/2020 23:59", BREW_TIME_MDY, 1578009540000);
+    const char *const bad_mdy[] = {"",
+                                   "1/2/2020",
+                                   "13/2/2020 1:00",
+                                   "2/30/2020 1:00",
+                                   "1/2/20 1:00",
+                                   "1/2/2020 13:00 PM",
+                                   "1/2/2020 0:00 AM",
+                                   "1/2/2020 1:00 XM",
+                                   "1/2/2020 1:00 AMx",
+                                   "1/2/2020 24:00",
+                                   "1//2020 1:00"};
+    for (size_t i = 0; i < sizeof bad_mdy / sizeof *bad_mdy; i++)
+        no_time(bad_mdy[i], BREW_TIME_MDY);
     const char *const bad[] = {"",
                                "2015",
                                "2015-02-29",

@@ -1,6 +1,7 @@
 // Times in ms since 1970, from the three forms logs have them in.
 #include "text/prompt/task.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -121,6 +122,35 @@ static bool parse_iso(const char *text, size_t len, int64_t *out) {
     return s.at == s.end && in_range(days * 86400000 + clock - zone, out);
 }
 
+// A number of one or more digits, at most max.
+static bool number(scan *s, int max, int *out) {
+    int digit;
+    *out = 0;
+    if (s->at == s->end || *s->at < '0' || *s->at > '9') return false;
+    while (digits(s, 1, &digit))
+        if ((*out = *out * 10 + digit) > max) return false;
+    return true;
+}
+
+// 11/15/2019 8:55:22 AM; without AM or PM hours go to 23, seconds may be missing. Checked as ISO 8601.
+static bool parse_mdy(const char *text, size_t len, int64_t *out) {
+    scan s = {text, text + len};
+    int month, day, year, hour, minute, second = 0;
+    if (!number(&s, 12, &month) || !take(&s, "/") || !number(&s, 31, &day) || !take(&s, "/") ||
+        !digits(&s, 4, &year) || !take(&s, " ") || !number(&s, 23, &hour) || !take(&s, ":") ||
+        !digits(&s, 2, &minute) || (take(&s, ":") && !digits(&s, 2, &second)))
+        return false;
+    if (take(&s, " ")) {
+        bool pm = s.at < s.end && (*s.at == 'P' || *s.at == 'p');
+        if (!take(&s, "APap") || !take(&s, "Mm") || hour < 1 || hour > 12) return false;
+        hour = hour % 12 + 12 * pm;
+    }
+    char iso[64];
+    int n = snprintf(iso, sizeof iso, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day, hour,
+                     minute, second);
+    return s.at == s.end && parse_iso(iso, (size_t)n, out);
+}
+
 bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int64_t *out_ms) {
     int64_t ms;
     switch (unit) {
@@ -128,6 +158,8 @@ bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int
         return parse_seconds(text, len, out_ms);
     case BREW_TIME_MS:
         return brew_parse_i64(text, len, &ms) && in_range(ms, out_ms);
+    case BREW_TIME_MDY:
+        return parse_mdy(text, len, out_ms);
     case BREW_TIME_ROW:
         break;
     case BREW_TIME_ISO:
