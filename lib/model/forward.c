@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernel/train_ops.h"
 #include "model/blocks.h"
 #include "model/weights.h"
 
@@ -30,6 +31,12 @@ typedef struct pass {
     size_t n_caches, caches_cap;
     brew_kv *empty; // for requests without a query
     bool with_lse, with_rest;
+    const bool *skip; // [L] or NULL
+    int64_t last;     // the last layer that is not skipped
+    brew_probe_fn *probe;
+    void *probe_arg;
+    float *probed; // [rows, width], grown
+    size_t probed_cap;
     brew_forward_result *result;
 } pass;
 
@@ -130,14 +137,29 @@ static int64_t fill_rows(pass *p) {
     return n_read;
 }
 
-static void run_mlp(pass *p, const brew_layer *layer, float *x, int64_t m) {
+// Hands rows of an operand, or rows of F32, to whoever wants to measure them.
+static void show(pass *p, int64_t layer, enum brew_probe what, const brew_operand *a,
+                 const float *x, int64_t m, int64_t width) {
+    if (!p->probe) return;
+    BREW_GROW(p->probed, (size_t)(m * width), p->probed_cap);
+    if (a)
+        p->ops->train->operand_rows(p->be, a, m, p->probed);
+    else
+        p->ops->download(p->be, p->probed, x, (size_t)(m * width) * sizeof *x);
+    p->probe(p->probe_arg, layer, what, p->probed, m, width);
+}
+
+static void run_mlp(pass *p, int64_t l, float *x, int64_t m) {
     const brew_config *c = &p->model->config;
+    const brew_layer *layer = &p->model->layers[l];
     brew_workspace *ws = &p->model->workspace;
     p->ops->norm(p->be, x, m, c->width, layer->mlp_gain, c->norm_eps, &ws->normed);
     p->ops->quantise(p->be, &ws->normed, m, layer->gate_up);
     p->ops->matmul_swiglu(p->be, &ws->normed, m, layer->gate_up, &ws->mlp);
+    show(p, l, BREW_PROBE_MLP, &ws->mlp, NULL, m, c->mlp);
     p->ops->quantise(p->be, &ws->mlp, m, layer->down);
     p->ops->matmul(p->be, &ws->mlp, m, layer->down, x, true);
+    show(p, l, BREW_PROBE_RESIDUAL, NULL, x, m, c->width);
 }
 
 // All layers. Leaves the final residual stream of the rows read in ws->picked.
@@ -150,7 +172,8 @@ static void run_layers(pass *p, int64_t n_read) {
     ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
     for (int64_t l = 0; l < c->layers; l++) {
         const brew_layer *layer = &p->model->layers[l];
-        bool last = l == c->layers - 1;
+        if (p->skip && p->skip[l]) continue;
+        bool last = l == p->last;
         int64_t window = c->layer_windowed[l] ? c->window : 0;
         ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
         ops->quantise(p->be, &ws->normed, b->n_rows, layer->qkv);
@@ -161,15 +184,18 @@ static void run_layers(pass *p, int64_t n_read) {
         ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
                     last ? ws->wanted : NULL, &ws->attended);
         if (!last) {
+            show(p, l, BREW_PROBE_ATTENDED, &ws->attended, NULL, b->n_rows, ws->attended.width);
             ops->quantise(p->be, &ws->attended, b->n_rows, layer->out);
             ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
-            run_mlp(p, layer, ws->x, b->n_rows);
+            run_mlp(p, l, ws->x, b->n_rows);
         } else {
             ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
             ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
+            show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, n_read, ws->read.width);
             ops->quantise(p->be, &ws->read, n_read, layer->out);
             ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
-            run_mlp(p, layer, ws->picked, n_read);
+            run_mlp(p, l, ws->picked, n_read);
+            return;
         }
     }
 }
@@ -278,11 +304,19 @@ int brew_model_forward(brew_model *model, const brew_star *star,
               .with_rest = options && options->with_rest,
               .result = result};
     int64_t rows = options && options->block_rows > 0 ? options->block_rows : DEFAULT_BLOCK_ROWS;
+    if (options) {
+        p.skip = options->skip;
+        p.probe = options->probe;
+        p.probe_arg = options->probe_arg;
+    }
+    p.last = c->layers - 1;
+    while (p.last > 0 && p.skip && p.skip[p.last]) p.last--;
     result_init(&p);
     brew_blocks_init(&p.blocks, star, rows);
     int status = run_blocks(&p, err);
     drop_caches(&p, true);
     free(p.caches);
+    free(p.probed);
     if (p.empty) p.ops->kv_free(p.be, p.empty);
     brew_blocks_release(&p.blocks);
     return status;

@@ -50,10 +50,23 @@ const brew_config *brew_model_config(const brew_model *model);
 // Default precision for a model as stored: F32 weights f32; BF16, F16 and GGUF bf16.
 enum brew_precision brew_model_precision(const brew_config *config, const brew_modeldir *dir);
 
+// Values on their way through a layer, for measuring what matters: [m, width] F32 on the host, what the
+// next product reads. In the last layer only the rows that answers are read at.
+enum brew_probe {
+    BREW_PROBE_ATTENDED, // before the output projection, [m, H*D]
+    BREW_PROBE_MLP,      // before the down projection, [m, F]
+    BREW_PROBE_RESIDUAL  // the residual stream as the layer leaves it, [m, C]
+};
+typedef void brew_probe_fn(void *arg, int64_t layer, enum brew_probe what, const float *rows,
+                           int64_t m, int64_t width);
+
 typedef struct brew_forward_options {
     int64_t block_rows; // rows of a block at most (whole items, at least one); 0: 2048
     bool with_lse;      // also the log-sum-exp over the vocabulary
     bool with_rest;     // also that of all logits but the answer's labels
+    const bool *skip;   // [L] layers left out, not all; NULL: none
+    brew_probe_fn *probe;
+    void *probe_arg;
 } brew_forward_options;
 
 typedef struct brew_forward_result {

@@ -7,48 +7,46 @@
 #include "base/mem.h"
 #include "model/config.h"
 
-// What a tensor's dimensions are.
-enum dim { NONE, DIM_V, DIM_C, DIM_Q, DIM_KV, DIM_D, DIM_F };
-
 // Names in Hugging Face files and in GGUF; those of a layer follow "model.layers.N." and "blk.N.".
 // Rows and columns; vectors have no columns.
 static const struct tensor_name {
     const char *hf, *gguf;
-    enum dim rows, cols;
+    enum brew_dim rows, cols;
 } names[BREW_ROLES] = {
-    [BREW_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight", DIM_V, DIM_C},
-    [BREW_HEAD] = {"lm_head.weight", "output.weight", DIM_V, DIM_C},
-    [BREW_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", DIM_C, NONE},
-    [BREW_ATTN_NORM] = {"input_layernorm.weight", "attn_norm.weight", DIM_C, NONE},
-    [BREW_Q] = {"self_attn.q_proj.weight", "attn_q.weight", DIM_Q, DIM_C},
-    [BREW_K] = {"self_attn.k_proj.weight", "attn_k.weight", DIM_KV, DIM_C},
-    [BREW_V] = {"self_attn.v_proj.weight", "attn_v.weight", DIM_KV, DIM_C},
-    [BREW_Q_BIAS] = {"self_attn.q_proj.bias", "attn_q.bias", DIM_Q, NONE},
-    [BREW_K_BIAS] = {"self_attn.k_proj.bias", "attn_k.bias", DIM_KV, NONE},
-    [BREW_V_BIAS] = {"self_attn.v_proj.bias", "attn_v.bias", DIM_KV, NONE},
-    [BREW_Q_NORM] = {"self_attn.q_norm.weight", "attn_q_norm.weight", DIM_D, NONE},
-    [BREW_K_NORM] = {"self_attn.k_norm.weight", "attn_k_norm.weight", DIM_D, NONE},
-    [BREW_OUT] = {"self_attn.o_proj.weight", "attn_output.weight", DIM_C, DIM_Q},
-    [BREW_OUT_BIAS] = {"self_attn.o_proj.bias", "attn_output.bias", DIM_C, NONE},
-    [BREW_MLP_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight", DIM_C, NONE},
-    [BREW_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight", DIM_F, DIM_C},
-    [BREW_UP] = {"mlp.up_proj.weight", "ffn_up.weight", DIM_F, DIM_C},
-    [BREW_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight", DIM_C, DIM_F},
+    [BREW_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight", BREW_DIM_V, BREW_DIM_C},
+    [BREW_HEAD] = {"lm_head.weight", "output.weight", BREW_DIM_V, BREW_DIM_C},
+    [BREW_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", BREW_DIM_C, BREW_DIM_NONE},
+    [BREW_ATTN_NORM] = {"input_layernorm.weight", "attn_norm.weight", BREW_DIM_C, BREW_DIM_NONE},
+    [BREW_Q] = {"self_attn.q_proj.weight", "attn_q.weight", BREW_DIM_Q, BREW_DIM_C},
+    [BREW_K] = {"self_attn.k_proj.weight", "attn_k.weight", BREW_DIM_KV, BREW_DIM_C},
+    [BREW_V] = {"self_attn.v_proj.weight", "attn_v.weight", BREW_DIM_KV, BREW_DIM_C},
+    [BREW_Q_BIAS] = {"self_attn.q_proj.bias", "attn_q.bias", BREW_DIM_Q, BREW_DIM_NONE},
+    [BREW_K_BIAS] = {"self_attn.k_proj.bias", "attn_k.bias", BREW_DIM_KV, BREW_DIM_NONE},
+    [BREW_V_BIAS] = {"self_attn.v_proj.bias", "attn_v.bias", BREW_DIM_KV, BREW_DIM_NONE},
+    [BREW_Q_NORM] = {"self_attn.q_norm.weight", "attn_q_norm.weight", BREW_DIM_D, BREW_DIM_NONE},
+    [BREW_K_NORM] = {"self_attn.k_norm.weight", "attn_k_norm.weight", BREW_DIM_D, BREW_DIM_NONE},
+    [BREW_OUT] = {"self_attn.o_proj.weight", "attn_output.weight", BREW_DIM_C, BREW_DIM_Q},
+    [BREW_OUT_BIAS] = {"self_attn.o_proj.bias", "attn_output.bias", BREW_DIM_C, BREW_DIM_NONE},
+    [BREW_MLP_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight", BREW_DIM_C,
+                       BREW_DIM_NONE},
+    [BREW_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight", BREW_DIM_F, BREW_DIM_C},
+    [BREW_UP] = {"mlp.up_proj.weight", "ffn_up.weight", BREW_DIM_F, BREW_DIM_C},
+    [BREW_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight", BREW_DIM_C, BREW_DIM_F},
 };
 
-static int64_t dim_size(const brew_config *config, enum dim dim) {
+static int64_t dim_size(const brew_config *config, enum brew_dim dim) {
     switch (dim) {
-    case DIM_V:
+    case BREW_DIM_V:
         return config->vocab;
-    case DIM_C:
+    case BREW_DIM_C:
         return config->width;
-    case DIM_Q:
+    case BREW_DIM_Q:
         return config->heads * config->head_dim;
-    case DIM_KV:
+    case BREW_DIM_KV:
         return config->kv_heads * config->head_dim;
-    case DIM_D:
+    case BREW_DIM_D:
         return config->head_dim;
-    case DIM_F:
+    case BREW_DIM_F:
         return config->mlp;
     default:
         return 1;
@@ -74,7 +72,12 @@ bool brew_role_used(const brew_config *config, enum brew_role role) {
 }
 
 bool brew_role_matrix(enum brew_role role) {
-    return names[role].cols != NONE;
+    return names[role].cols != BREW_DIM_NONE;
+}
+
+void brew_role_dims(enum brew_role role, enum brew_dim dims[2]) {
+    dims[0] = names[role].rows;
+    dims[1] = names[role].cols;
 }
 
 void brew_role_shape(const brew_config *config, enum brew_role role, int64_t shape[2]) {

@@ -27,9 +27,22 @@ enum brew_role {
     BREW_FIRST_OF_LAYER = BREW_ATTN_NORM
 };
 
+// What a tensor's rows and columns are: vocabulary, width, heads times head width, kv heads times head
+// width, head width, mlp width; a vector has no columns.
+enum brew_dim {
+    BREW_DIM_NONE,
+    BREW_DIM_V,
+    BREW_DIM_C,
+    BREW_DIM_Q,
+    BREW_DIM_KV,
+    BREW_DIM_D,
+    BREW_DIM_F
+};
+
 // Does a model of this configuration have such a tensor?
 bool brew_role_used(const brew_config *config, enum brew_role role);
 bool brew_role_matrix(enum brew_role role); // a matrix; else a vector
+void brew_role_dims(enum brew_role role, enum brew_dim dims[2]);
 // Rows and columns; those of a vector are its length and 1.
 void brew_role_shape(const brew_config *config, enum brew_role role, int64_t shape[2]);
 // Its name in Hugging Face files, or in GGUF; layer is only looked at where it matters.

@@ -1,0 +1,55 @@
+// A cut: which structures of a model stay, and the smaller model written.
+//
+// Layers are kept whole or not at all. Of heads, every kept layer keeps as many kv heads, and as many
+// query heads behind each, of the mlp as many neurons: which ones may differ from layer to layer, so
+// that every family's file format can say it. Width and vocabulary are one choice for the whole model.
+//
+//     brew_cut cut;
+//     brew_cut_init(&cut, config);                      // everything stays
+//     ... take indices out of the lists ...
+//     brew_cut_write(&cut, dir, config, NULL, provenance, path, &err);
+#ifndef BREW_SHRINK_CUT_H
+#define BREW_SHRINK_CUT_H
+
+#include "base/err.h"
+#include "io/json.h"
+#include "io/modeldir.h"
+#include "model/model.h"
+
+// All lists are ascending indices into the model as it was; L' is the number of kept layers.
+typedef struct brew_cut {
+    int64_t n_layers, n_kv, n_group, n_mlp, n_width,
+        n_vocab;     // kept; group: query heads of a kv head
+    int64_t *layers; // [n_layers]
+    int64_t *kv;     // [L'][n_kv] kv heads
+    int64_t *heads;  // [L'][n_kv * n_group] query heads, those of each kept kv head in its order
+    int64_t *mlp;    // [L'][n_mlp] neurons
+    int64_t *width;  // [n_width] channels of the residual stream
+    int64_t *vocab;  // [n_vocab] ids
+} brew_cut;
+
+void brew_cut_init(brew_cut *cut, const brew_config *config);
+void brew_cut_release(brew_cut *cut);
+// Keeps `layers` [n] only; rows of the lists by layer go with them. Before any other cut.
+void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_t *layers,
+                          int64_t n);
+
+// Parameters: of the body (layers and norms), and with embedding and head.
+typedef struct brew_size {
+    int64_t body, all;
+} brew_size;
+brew_size brew_cut_size(const brew_cut *cut, const brew_config *config);
+
+// Matrices that were repaired: `out` and `down` of kept layers in their new shape, row-major, or NULL.
+typedef struct brew_repaired {
+    float **out;  // [L'] each [C', n_kv * n_group * D]
+    float **down; // [L'] each [C', n_mlp]
+} brew_repaired;
+
+// Writes the smaller model into `path`, a directory that exists and is empty. Types stay as stored (block
+// types of GGUF become BF16). Where width goes, norms' gains grow by sqrt(C / C'): the mean square is over fewer channels.
+int brew_cut_write(const brew_cut *cut, const brew_modeldir *dir, const brew_config *config,
+                   const brew_repaired *repaired, const brew_json *provenance, const char *path,
+                   brew_err *err);
+
+#endif
