@@ -3,26 +3,41 @@
 #include <math.h>
 
 #include "cli/cli.h"
-#include "rank/baseline.h"
+#include "rank/added.h"
+#include "rank/calibration.h"
+#include "rank/chosen.h"
 #include "rank/compare.h"
 #include "rank/gate.h"
+#include "rank/past_read.h"
 #include "rank/reader.h"
 #include "rank/report.h"
-#include "text/prompt/events.h"
 
 enum { MAX_LINE = 256 << 20, MAX_GATES = 256 };
 
-static const char *task_path, *group, *output, *since;
-static brew_opt_list event_paths, by, gate_texts;
+static const char *task_path, *group, *output, *since, *fit_path, *calibration_path;
+static brew_opt_list event_paths, by, gate_texts, added_texts, chosen_on;
 static int64_t k = 10, replicates = 1000, expect;
 static int64_t since_ms;
-static bool compare, allow_missing, prompts, sampled, allow_empty, json;
+static int fit_method;
+static bool compare, allow_missing, prompts, sampled, static_only, allow_empty, json;
 
 static struct brew_opt options[] = {
     BREW_OPT_FLAG(0, "compare", &compare, "two files A and B: differences B - A, paired"),
     BREW_OPT_FLAG(0, "allow-missing", &allow_missing, "compare what both files hold"),
+    BREW_OPT_LIST(0, "add", &added_texts, "NAME=FILE[:ID,ITEM,SCORE]",
+                  "set another system's scores beside ours: CSV, TSV, JSONL, TREC run"),
+    BREW_OPT_STRING(0, "calibration", &calibration_path, "FILE",
+                    "calibrate the scores, and show the effect"),
+    BREW_OPT_STRING(0, "fit-calibration", &fit_path, "OUT",
+                    "write a calibration fitted to the scores"),
+    BREW_OPT_CHOICE(0, "calibration-method", &fit_method, "platt|isotonic",
+                    "how --fit-calibration fits (platt)"),
+    BREW_OPT_LIST(0, "chosen-on", &chosen_on, "REPORT",
+                  "refuse to judge on the answers of this report or calibration"),
     BREW_OPT_LIST(0, "events", &event_paths, "EVENTS", "the log, for baselines (the task's own)"),
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file, for baselines"),
+    BREW_OPT_FLAG(0, "static", &static_only,
+                  "no baselines as of each question, only before the split"),
     BREW_OPT_FLAG(0, "prompts", &prompts, "take prompt records as constant scores, for baselines"),
     BREW_OPT_LIST(0, "by", &by, "FIELD[:EDGES]",
                   "slice by a field of meta, or item.FIELD of item_meta; A*B crosses them"),
@@ -93,31 +108,66 @@ static int reject_event(void *arg, const char *file, uint64_t line, const char *
     return brew_cli_reject(&cli, file, line, row, len);
 }
 
+// The baselines that the task's log gives, into others.
 static int read_events(void) {
     brew_events_options how = {.files = (char **)(void *)event_paths.values,
                                .n_files = event_paths.n,
                                .reject = reject_event};
-    brew_task *task = brew_task_load(task_path, &cli.err);
-    if (!task) return -1;
-    brew_events *events = brew_events_open(task, &how, &cli.err);
-    brew_member member = {0};
-    int got = events ? 0 : -1;
-    brew_baselines_init(&baselines, &reader);
-    while (events && (got = brew_events_next(events, &member, &cli.err)) > 0) {
-        size_t number = brew_reader_member(&reader, member.id, member.id_len);
-        for (size_t i = 0; i < member.n; i++) {
-            const brew_event *e = &member.events[i];
-            if (e->split != BREW_SPLIT_TRAIN) continue;
-            size_t item = brew_reader_item(&reader, e->item, e->item_len);
-            brew_baselines_add(&baselines, number, item, e->positive);
-        }
+    brew_past *past = static_only ? NULL : brew_past_new();
+    int64_t status = brew_past_read(task_path, &how, &reader, &baselines, past, &cli.err);
+    if (status == 0) brew_baselines_list(&baselines, &reader.answers, &others);
+    if (status == 0 && past)
+        status = brew_past_list(past, &reader, brew_cli_pool(&cli), &others, &cli.err);
+    if (status > 0)
+        brew_cli_warn(&cli, "%" PRId64 " answers have no time: no baselines as of each question",
+                      status);
+    brew_past_free(past);
+    return status < 0 ? -1 : 0;
+}
+
+static int add_systems(void) {
+    for (size_t i = 0; i < added_texts.n; i++) {
+        brew_added added;
+        uint64_t extra = 0;
+        int status = brew_added_parse(&added, added_texts.values[i], &cli.err);
+        if (status == 0)
+            status = brew_added_read(&added, &reader, allow_missing, &others, &extra, &cli.err);
+        if (status == 0 && extra)
+            brew_cli_warn(&cli, "%s: %" PRIu64 " rows are of other answers", added.path, extra);
+        brew_added_release(&added);
+        if (status < 0) return -1;
     }
-    brew_member_release(&member);
-    brew_events_close(events);
-    brew_task_free(task);
-    if (got == 0 && baselines.all.n == 0)
-        return brew_fail(&cli.err, BREW_DATA, "no event lies before the split of %s", task_path);
-    return got;
+    return 0;
+}
+
+static int write_json(const char *path, brew_json *value) {
+    brew_buf text = {0};
+    brew_json_write(&text, value);
+    brew_buf_addc(&text, '\n');
+    brew_out *out = brew_out_open(path, BREW_OUT_TEXT, &cli.err);
+    int status = out ? brew_out_write(out, text.ptr, text.len, &cli.err) : -1;
+    brew_buf_release(&text);
+    brew_json_free(value);
+    if (status == 0) return brew_out_commit(out, &cli.err);
+    brew_out_abandon(out);
+    return -1;
+}
+
+// Fits a calibration to the scores, or applies one.
+static int calibrate(void) {
+    brew_calibration c = {0};
+    int status = 0;
+    if (fit_path) {
+        enum brew_calibration_method method =
+            fit_method == 1 ? BREW_CALIBRATE_ISOTONIC : BREW_CALIBRATE_PLATT;
+        status = brew_calibration_fit(&c, &reader, method, brew_cli_pool(&cli), &cli.err);
+        if (status == 0) status = write_json(fit_path, brew_calibration_json(&c));
+    } else if (calibration_path) {
+        status = brew_calibration_load(&c, calibration_path, &cli.err);
+        if (status == 0) status = brew_chosen_calibrate(&reader, &c, &others, &cli.err);
+    }
+    brew_calibration_release(&c);
+    return status;
 }
 
 // Adds "gates" to the report. The worst verdict, -1 on error.
@@ -145,7 +195,14 @@ static int judge(brew_json *report) {
 static void check_usage(void) {
     if (compare && cli.n_args != 2) brew_cli_usage(&cli, "--compare takes two files");
     if (!compare && cli.n_args > 1) brew_cli_usage(&cli, "two files need --compare");
-    if (allow_missing && !compare) brew_cli_usage(&cli, "--allow-missing goes with --compare");
+    if (allow_missing && !compare && !added_texts.n)
+        brew_cli_usage(&cli, "--allow-missing goes with --compare or --add");
+    if (compare && (added_texts.n || fit_path || calibration_path))
+        brew_cli_usage(&cli, "--compare excludes --add, --calibration and --fit-calibration");
+    if (fit_path && calibration_path)
+        brew_cli_usage(&cli, "--calibration and --fit-calibration exclude each other");
+    if (brew_cli_given(&cli, "calibration-method") && !fit_path)
+        brew_cli_usage(&cli, "--calibration-method needs --fit-calibration");
     if (compare && task_path) brew_cli_usage(&cli, "--compare and --task exclude each other");
     if (event_paths.n && !task_path) brew_cli_usage(&cli, "--events needs --task");
     if (gate_texts.n > MAX_GATES) brew_cli_usage(&cli, "more than %d gates", MAX_GATES);
@@ -163,9 +220,13 @@ static void check_usage(void) {
 static brew_json *make_report(char **files) {
     brew_evaluate_options how = {.k = k, .replicates = replicates, .seed = (uint64_t)cli.seed};
     if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
+    if (brew_chosen_check(&reader, chosen_on.values, chosen_on.n, &cli.err) < 0) {
+        if (gate_texts.n || cli.err.code != BREW_DATA) return NULL;
+        brew_cli_warn(&cli, "%s", cli.err.text);
+        cli.err = (brew_err){0};
+    }
     if (!compare) {
-        if (task_path && read_events() < 0) return NULL;
-        if (task_path) brew_baselines_list(&baselines, &reader.answers, &others);
+        if (calibrate() < 0 || add_systems() < 0 || (task_path && read_events() < 0)) return NULL;
         brew_json *one = brew_report_one(&reader, &others, &how, brew_cli_pool(&cli), &cli.err);
         if (one && task_path)
             brew_json_set(one, "events", brew_baselines_events(&baselines, &reader.answers));
@@ -181,13 +242,9 @@ static brew_json *make_report(char **files) {
 }
 
 static int write_report(const brew_json *report) {
+    if (json) return write_json(output, brew_json_copy(report));
     brew_buf text = {0};
-    if (json) {
-        brew_json_write(&text, report);
-        brew_buf_addc(&text, '\n');
-    } else {
-        brew_report_text(&text, report);
-    }
+    brew_report_text(&text, report);
     brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
     int status = out ? brew_out_write(out, text.ptr, text.len, &cli.err) : -1;
     brew_buf_release(&text);

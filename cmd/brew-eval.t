@@ -154,6 +154,75 @@ exits 2 "--compare with one file" brew-eval --compare "$work/a"
 exits 2 "two files without --compare" brew-eval "$work/a" "$work/b"
 exits 2 "--allow-missing alone" brew-eval --allow-missing "$work/a"
 
+# other systems: a perfect one, ours again, and one with raw scores
+brew-eval --json "$work/a" >"$work/one.json"
+awk -F'"targets":\\[|\\],"item_ids":\\[|\\],"item_meta"' '{
+    split($2, target, ","); n = split($3, item, ","); split($1, id, "\"")
+    for (i = 1; i <= n; i++) print id[4] "," substr(item[i], 2, length(item[i]) - 2) "," 0.9 - 0.8 * target[i]
+}' "$work/a" >"$work/perfect"
+{ echo q,i,s && cat "$work/perfect"; } >"$work/perfect.csv"
+{ printf 'id\titem_id\tscore\n' && tr , '\t' <"$work/perfect"; } >"$work/perfect.tsv"
+awk -F, '{ print "{\"score\":" $3 ",\"id\":\"" $1 "\",\"item_id\":\"" $2 "\"}" }' "$work/perfect" >"$work/perfect.jsonl"
+awk -F, '{ print $1, "Q0", $2, NR, 10 * $3, "run1" }' "$work/perfect" >"$work/perfect.run"
+exits 0 "another system" brew-eval --add best="$work/perfect.csv:q,i,s" --add self="$work/a" --json "$work/a"
+ok "has all its metrics" has '"systems":{"best":{"positive_rate":{[^}]*},"auc":{"value":1,"lo":1,"hi":1,'
+ok "ours is behind" has '"ahead":{"systems":{"best":{"positive_rate":{[^}]*},"auc":{"value":-0\.'
+ok "and not ahead of itself" has '"self":{"positive_rate":{"value":0,"lo":0,"hi":0,"n":72},"auc":{"value":0,"lo":0,"hi":0,'
+mv "$work/out" "$work/csv.json"
+for form in tsv jsonl; do
+    exits 0 "from $form" brew-eval --add best="$work/perfect.$form" --add self="$work/a" --json "$work/a"
+    same "$work/csv.json" "$work/out" "gives the same"
+done
+exits 0 "from a TREC run" brew-eval --add best="$work/perfect.run" "$work/a"
+ok "auc, but no calibration" sh -c "grep -q '^auc .* 1\.0000$' '$work/out' && grep -q '^logloss .* -$' '$work/out'"
+exits 1 "a gate on the lead" brew-eval --add best="$work/perfect.csv:q,i,s" --gate 'ahead.systems.best.auc.lo>=0' "$work/a"
+sed 1,3d "$work/perfect.run" >"$work/short.run"
+exits 65 "answers without a score" brew-eval --add best="$work/short.run" "$work/a"
+says '3 of 72 answers have no score' "are counted"
+exits 0 "may be left out" brew-eval --allow-missing --add best="$work/short.run" "$work/a"
+ok "for all" sh -c "grep -q '^69 answers' '$work/out' && grep -q '^3 answers have no score in best' '$work/out'"
+{ cat "$work/perfect.run" && echo "zz Q0 a 1 1 x"; } >"$work/long.run"
+exits 0 "rows of other answers" brew-eval --add best="$work/long.run" "$work/a"
+says '1 rows are of other answers' "are counted"
+{ cat "$work/perfect.run" && tail -1 "$work/perfect.run"; } >"$work/double.run"
+exits 65 "a row twice" brew-eval --add best="$work/double.run" "$work/a"
+says 'double.run:73: the same id and item' "is named"
+sed '2s/,[^,]*$/,canary/' "$work/perfect.csv" >"$work/bad.csv"
+exits 65 "a score that is none" brew-eval --add best="$work/bad.csv:q,i,s" "$work/a"
+says 'bad.csv:2: the score is not a number' "is named"
+exits 65 "a run with a field too many" sh -c "sed '5s/\$/ x/' '$work/perfect.run' >'$work/six.run' && brew-eval --add b='$work/six.run' '$work/a'"
+exits 65 "columns that are not there" brew-eval --add best="$work/perfect.csv" "$work/a"
+exits 66 "a file that is not there" brew-eval --add best="$work/nothing" "$work/a"
+exits 2 "a system without a name" brew-eval --add "$work/perfect.csv" "$work/a"
+exits 2 "two columns" brew-eval --add best="$work/perfect.csv:q,i" "$work/a"
+exits 2 "--add in a comparison" brew-eval --compare --add a="$work/a" "$work/a" "$work/b"
+
+# calibration: fitted on a, applied to b
+exits 0 "a calibration" brew-eval --fit-calibration "$work/curve" "$work/a"
+ok "is a file" grep -q '^{"format":"brew-calibration","version":1,"method":"platt","questions":"[0-9a-f]*","answers":72,' "$work/curve"
+exits 0 "an isotonic one" brew-eval --fit-calibration "$work/steps" --calibration-method isotonic "$work/a"
+make_scores 0.2 4 | sed 's/"id":"/&new/' >"$work/c"
+for curve in curve steps; do
+    exits 0 "applied to others" brew-eval --calibration "$work/$curve" "$work/c"
+    ok "beside the scores as they were" has '^metric .* uncalibrated$'
+done
+exits 65 "applied to what it was fitted on" brew-eval --calibration "$work/curve" "$work/b"
+says 'fitted on these very answers' "is refused: b asks the same, with other scores"
+exits 65 "another task" sh -c "sed 's/\"meta\":{/&\"task\":\"x\",/' '$work/c' | brew-eval --calibration '$work/curve'"
+exits 65 "sampled items" brew-eval --sampled --fit-calibration "$work/no" "$work/a"
+ok "give no curve" test ! -e "$work/no"
+exits 73 "a folder that is not there" brew-eval --fit-calibration "$work/no/where" "$work/a"
+exits 2 "a method of nothing" brew-eval --calibration-method platt "$work/a"
+exits 65 "a gate on what was chosen on" brew-eval --chosen-on "$work/one.json" --gate 'auc>0' "$work/b"
+says 'one.json was made on these very answers' "is refused"
+exits 0 "without a gate" brew-eval --chosen-on "$work/one.json" "$work/b"
+says 'one.json was made on these very answers' "there is a warning"
+exits 0 "a gate on other answers" brew-eval --chosen-on "$work/one.json" --gate 'auc>0' "$work/c"
+digest=$(sed 's/.*"questions":"\([0-9a-f]*\).*/\1/' "$work/curve")
+sed "s/\"scores\"/\"calibrated_on\":\"$digest\",&/" "$work/a" >"$work/told"
+exits 65 "scores calibrated on these answers" brew-eval --gate 'auc>0' "$work/told"
+says 'calibrated on these very answers' "are not judged"
+
 # events: 1 is liked. The last event of each member is behind the split.
 cat >"$work/task.json" <<'END'
 {"task": "t", "events": {"file": "log.csv", "member": "u", "item": "i", "time": "t", "time_unit": "s", "value": "v"},
@@ -183,6 +252,13 @@ ok "a constant has an auc of one half" has '"rate":{"positive_rate":{[^}]*},"auc
 exits 0 "beside the metrics" brew-eval --task "$work/task.json" "$work/a"
 ok "by name" has '^metric .* rate  *item  *member  *member_item  *like_ratio$'
 exits 0 "events from elsewhere" brew-eval --task "$work/task.json" --events "$work/log.csv" "$work/a"
+ok "those as of each question need times" says 'have no time: no baselines as of each question'
+exits 0 "with times" brew-eval --task "$work/task.json" "$work/timed"
+for name in rate item member member_item like_ratio popular_7d popular_30d repeat item_knn; do
+    ok "$name as of each question" has "^$name as of  *[0-9.]*  *[-+]"
+done
+exits 0 "without them" brew-eval --static --task "$work/task.json" "$work/timed"
+ok "they are not there" sh -c "! grep -q ' as of ' '$work/out'"
 exits 2 "--events without --task" brew-eval --events "$work/log.csv" "$work/a"
 exits 66 "no such task" brew-eval --task "$work/nothing.json" "$work/a"
 brew-promptify --task "$work/task.json" --split test >"$work/prompts" 2>"$work/err"

@@ -9,11 +9,12 @@
 #include "io/star_stream.h"
 #include "kernel/ops.h"
 #include "model/model.h"
+#include "rank/calibration.h"
 #include "rank/score.h"
 #include "text/encoder.h"
 #include "text/source.h"
 
-static const char *model_path, *out_path, *teacher_path;
+static const char *model_path, *out_path, *teacher_path, *calibration_path;
 static int64_t block_rows, max_query_tokens, expect;
 static int precision, fit;
 static bool logprobs, no_bos, specials, allow_empty;
@@ -23,6 +24,8 @@ static struct brew_opt options[] = {
     BREW_OPT_STRING('o', "output", &out_path, "FILE", "write scores to FILE, whole or not at all"),
     BREW_OPT_CHOICE(0, "precision", &precision, "auto|f32|bf16", "arithmetic; auto: as stored"),
     BREW_OPT_FLAG(0, "logprobs", &logprobs, "also log-probabilities over the whole vocabulary"),
+    BREW_OPT_STRING(0, "calibration", &calibration_path, "FILE",
+                    "calibrate scores by a file of brew-eval --fit-calibration"),
     BREW_OPT_STRING(0, "teacher-stream", &teacher_path, "FILE",
                     "also a token stream with this model's logits, past answers included"),
     BREW_OPT_INT(0, "block-rows", &block_rows, 1, 1 << 20, "N", "rows computed at a time (2048)"),
@@ -58,11 +61,13 @@ static struct {
     brew_scorer *scorer;
     brew_encoder *encoder;
     brew_source *source;
+    brew_calibration calibration;
     char arithmetic[64];
 } run;
 
 static void close_all(void) {
     brew_source_free(run.source);
+    brew_calibration_release(&run.calibration);
     brew_scorer_free(run.scorer);
     brew_star_write_abandon(run.teacher);
     brew_encoder_free(run.encoder);
@@ -147,7 +152,10 @@ static int open_all(const char *path) {
     if (teacher_path) brew_in_digest_start(run.in);
     if (!(run.source = brew_source_open(run.in, &reading, err))) return -1;
     if (teacher_path && start_teacher()) return -1;
-    brew_score_options score = {block_rows, logprobs, run.arithmetic, run.teacher};
+    if (calibration_path && brew_calibration_load(&run.calibration, calibration_path, err))
+        return -1;
+    brew_score_options score = {block_rows, logprobs, run.arithmetic, run.teacher,
+                                calibration_path ? &run.calibration : NULL};
     run.scorer = brew_scorer_new(run.model, run.out, &score);
     return 0;
 }

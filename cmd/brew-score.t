@@ -40,6 +40,20 @@ score() { # model file options...
     brew-score -m "$s_model" "$@" -o out.jsonl "$s_file" && scores out.jsonl
 }
 
+# ---- calibration ----
+ids 60 20 5 given | sed 's/}$/,"positive":[1]}/' >given.jsonl
+echo '{"format":"brew-calibration","version":1,"questions":"00112233445566778899aabbccddeeff","tasks":{"":{"a":9,"b":1}}}' \
+    >curve.json
+exits 0 "calibrated" brew-score -m "$models/llama-tied" --calibration curve.json given.jsonl
+ok "says on what" grep -q '"calibrated_on":"00112233445566778899aabbccddeeff","scores"' out
+ok "and moves the positive label" sh -c "sed 's/.*\"scores\":\[\[//' out | awk -F, '{ exit !(\$2 > 0.99) }'"
+echo '{"meta":{"task":"other"},' >other.jsonl
+sed 's/^{//' given.jsonl >>other.jsonl
+tr -d '\n' <other.jsonl >joined.jsonl && echo >>joined.jsonl
+exits 65 "a task without a curve" brew-score -m "$models/llama-tied" --calibration curve.json joined.jsonl
+echo '{}' >none.json
+exits 65 "no calibration" brew-score -m "$models/llama-tied" --calibration none.json given.jsonl
+
 # ---- every score is its own ----
 items=${BREW_ITEMS:-500} # fewer where a program runs emulated
 for model in llama-tied mistral qwen2; do # the second and third with sliding windows of 9 and 7

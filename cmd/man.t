@@ -33,8 +33,10 @@ brew-tokenize -m model -o a.tar prompts.jsonl && cp a.tar b.tar
 brew-tokenize -m model -o train.tar prompts.jsonl
 printf '0.9,1\n0.2,0\n0.4,1\n' >other.csv
 for m in 1 2 3 4 5; do # a score that gates let pass
-    printf '{"id":"%s","item_ids":["a","b"],"targets":[0,1],"meta":{"member":"%s"},"scores":[[0.9,0.1],[0.2,0.8]]}\n' $m $m
-done | tee full.jsonl pruned.jsonl >scores.jsonl
+    printf '{"id":"%s","item_ids":["a","b"],"targets":[0,1],"meta":{"member":"%s","time":1400000000},"scores":[[0.9,0.1],[0.2,0.8]]}\n' $m $m
+done | tee full.jsonl pruned.jsonl valid.jsonl >scores.jsonl
+sed 's/"id":"/&t/' scores.jsonl >test.jsonl
+awk 'BEGIN {print "request,item,score"; for (m = 1; m <= 5; m++) print m ",a,0.3\n" m ",b,0.6"}' >prod.csv
 cat >bin/parallel <<'END_OF_PARALLEL'
 #!/bin/sh
 # As much of GNU parallel as the manual uses, one after the other.

@@ -7,37 +7,40 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-// An open table of rows of b, by (request, item) in the numbers of b; 0 is empty, else the row + 1.
-struct table {
-    uint32_t *slot;
-    size_t mask;
-    const brew_reader *of;
-};
-
-static size_t place_of(const struct table *t, uint32_t request, uint32_t item) {
-    const brew_reader *r = t->of;
-    size_t at = brew_mix64((uint64_t)request << 32 | item) & t->mask;
-    for (; t->slot[at]; at = (at + 1) & t->mask) {
-        uint32_t row = t->slot[at] - 1;
+static size_t place_of(const brew_index *x, uint32_t request, uint32_t item) {
+    const brew_reader *r = x->of;
+    size_t at = brew_mix64((uint64_t)request << 32 | item) & x->mask;
+    for (; x->slot[at]; at = (at + 1) & x->mask) {
+        uint32_t row = x->slot[at] - 1;
         if (r->request[row] == request && r->answers.item[row] == item) break;
     }
     return at;
 }
 
-static int fill(struct table *t, const brew_reader *r, const char *which, brew_err *err) {
+int brew_index_init(brew_index *x, const brew_reader *r, const char *which, brew_err *err) {
     size_t size = 16;
     while (size < 2 * r->answers.n) size *= 2;
-    *t = (struct table){brew_calloc(size, sizeof *t->slot), size - 1, r};
+    *x = (brew_index){brew_calloc(size, sizeof *x->slot), size - 1, r};
     for (size_t i = 0; i < r->answers.n; i++) {
-        size_t at = place_of(t, r->request[i], r->answers.item[i]);
-        if (t->slot[at])
+        size_t at = place_of(x, r->request[i], r->answers.item[i]);
+        if (x->slot[at])
             return brew_fail(err, BREW_DATA,
                              "%s holds two answers with the same id and item_id (answers %" PRIu32
                              " and %zu)",
-                             which, t->slot[at], i + 1);
-        t->slot[at] = (uint32_t)i + 1;
+                             which, x->slot[at], i + 1);
+        x->slot[at] = (uint32_t)i + 1;
     }
     return 0;
+}
+
+size_t brew_index_find(const brew_index *x, uint32_t request, uint32_t item) {
+    uint32_t found = x->slot[place_of(x, request, item)];
+    return found ? found - 1 : SIZE_MAX;
+}
+
+void brew_index_release(brew_index *x) {
+    free(x->slot);
+    *x = (brew_index){0};
 }
 
 // The numbers that the names of `from` have in `to`, UINT32_MAX for none.
@@ -50,22 +53,23 @@ static uint32_t *translate(const brew_intern *from, const brew_intern *to) {
     return number;
 }
 
-static int join_rows(brew_join *j, const struct table *t, const brew_reader *a, brew_err *err) {
-    const brew_reader *b = t->of;
+static int join_rows(brew_join *j, const brew_index *x, const brew_reader *a, brew_err *err) {
+    const brew_reader *b = x->of;
     uint32_t *request = translate(&a->requests, &b->requests);
     uint32_t *item = translate(&a->items, &b->items);
     uint64_t unlike = 0;
     for (size_t i = 0; i < a->answers.n; i++) {
-        uint32_t q = request[a->request[i]], it = item[a->answers.item[i]], found = 0;
-        if (q != UINT32_MAX && it != UINT32_MAX) found = t->slot[place_of(t, q, it)];
-        if (!found) {
+        uint32_t q = request[a->request[i]], it = item[a->answers.item[i]];
+        size_t found = SIZE_MAX;
+        if (q != UINT32_MAX && it != UINT32_MAX) found = brew_index_find(x, q, it);
+        if (found == SIZE_MAX) {
             j->only_a++;
             continue;
         }
-        unlike += a->answers.positive[i] != b->answers.positive[found - 1] ||
-                  a->answers.weight[i] != b->answers.weight[found - 1];
+        unlike += a->answers.positive[i] != b->answers.positive[found] ||
+                  a->answers.weight[i] != b->answers.weight[found];
         j->row_a[j->n] = (uint32_t)i;
-        j->row_b[j->n++] = found - 1;
+        j->row_b[j->n++] = (uint32_t)found;
     }
     j->only_b = b->answers.n - j->n;
     free(request);
@@ -79,15 +83,15 @@ static int join_rows(brew_join *j, const struct table *t, const brew_reader *a, 
 
 int brew_join_init(brew_join *j, const brew_reader *a, const brew_reader *b, bool allow_missing,
                    brew_err *err) {
-    struct table of_a = {0}, of_b = {0};
+    brew_index of_a, of_b = {0};
     *j = (brew_join){0};
     j->row_a = brew_alloc((a->answers.n + 1) * sizeof *j->row_a);
     j->row_b = brew_alloc((a->answers.n + 1) * sizeof *j->row_b);
-    int status = fill(&of_a, a, "the first file", err); // only to find what stands twice
-    free(of_a.slot);
-    if (status == 0) status = fill(&of_b, b, "the second file", err);
+    int status = brew_index_init(&of_a, a, "the first file", err); // only to find what stands twice
+    brew_index_release(&of_a);
+    if (status == 0) status = brew_index_init(&of_b, b, "the second file", err);
     if (status == 0) status = join_rows(j, &of_b, a, err);
-    free(of_b.slot);
+    brew_index_release(&of_b);
     if (status < 0) return status;
     if (!allow_missing && (j->only_a || j->only_b))
         return brew_fail(err, BREW_DATA,

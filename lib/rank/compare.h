@@ -8,6 +8,18 @@
 #include "base/err.h"
 #include "rank/reader.h"
 
+// The rows of a reader by request and item. Release also after a failure.
+typedef struct brew_index {
+    uint32_t *slot; // an open table; 0 is empty, else the row + 1
+    size_t mask;
+    const brew_reader *of;
+} brew_index;
+
+// An answer that stands twice is an error; `which` names the file in its message.
+int brew_index_init(brew_index *index, const brew_reader *of, const char *which, brew_err *err);
+size_t brew_index_find(const brew_index *index, uint32_t request, uint32_t item); // SIZE_MAX: none
+void brew_index_release(brew_index *index);
+
 typedef struct brew_join {
     uint32_t *row_a, *row_b; // [n] rows of the same answer, in the order of a
     size_t n;

@@ -44,7 +44,7 @@ void brew_reader_release(brew_reader *r) {
 
 // '=' and the name, or '#' and a number of our own.
 static uint32_t number_of(brew_reader *reader, brew_intern *names, const brew_json *name,
-                          uint64_t own) {
+                          uint64_t own, const brew_json *kind) {
     brew_buf *text = &reader->text;
     brew_buf_reset(text);
     if (!name) {
@@ -57,6 +57,8 @@ static uint32_t number_of(brew_reader *reader, brew_intern *names, const brew_js
         brew_buf_addc(text, '=');
         brew_buf_add(text, ptr, len);
     }
+    if (brew_json_is(kind, BREW_JSON_STRING))
+        brew_buf_addf(text, "\n%s", brew_json_string(kind, NULL));
     return (uint32_t)brew_intern_put(names, text->ptr, text->len);
 }
 
@@ -69,6 +71,10 @@ static size_t find(brew_reader *reader, const brew_intern *names, const char *id
 
 size_t brew_reader_member(brew_reader *reader, const char *id, size_t len) {
     return find(reader, &reader->members, id, len);
+}
+
+size_t brew_reader_request(brew_reader *reader, const char *id, size_t len) {
+    return find(reader, &reader->requests, id, len);
 }
 
 size_t brew_reader_item(brew_reader *reader, const char *id, size_t len) {
@@ -154,16 +160,15 @@ static int keep_record(brew_reader *reader, const brew_record *r, brew_err *err)
     if (check_fields(reader, r, err) < 0) return -1;
     const brew_json *member = brew_record_field(r, "member"), *id = brew_json_get(r->root, "id");
     const brew_json *item = r->plain ? brew_json_get(r->root, "item_id") : NULL;
+    const brew_json *kinds = brew_json_get(r->item_meta, "kind");
     int64_t asked_ms = time_ms(brew_record_field(r, "time"));
     uint64_t own = reader->counts.records++;
-    uint32_t request = number_of(reader, &reader->requests, id, own);
-    brew_answer row = {.member = number_of(reader, &reader->members, member, request)};
+    uint32_t request = number_of(reader, &reader->requests, id, own, NULL);
+    brew_answer row = {.member = number_of(reader, &reader->members, member, request, NULL)};
     note_record(reader, r);
     reader->counts.records_without_member += !member;
-    row.group = reader->group
-                    ? number_of(reader, &reader->groups, brew_record_field(r, reader->group), 0)
-                    : request;
     for (size_t i = 0; i < r->n; i++) {
+        const brew_json *kind = brew_json_at(kinds, i);
         reader->counts.items++;
         if (!brew_record_answer(r, i, &row)) {
             reader->counts.unknown++;
@@ -171,8 +176,13 @@ static int keep_record(brew_reader *reader, const brew_record *r, brew_err *err)
         }
         find_slices(reader, r, i, NULL);
         if (r->item_ids) item = brew_json_at(r->item_ids, i);
-        row.item = number_of(reader, &reader->items, item, i);
+        row.item = number_of(reader, &reader->items, item, i, NULL);
         reader->answers.unnamed |= !item;
+        if (kind) request = number_of(reader, &reader->requests, id, own, kind);
+        row.group = request;
+        if (reader->group)
+            row.group =
+                number_of(reader, &reader->groups, brew_record_field(r, reader->group), 0, kind);
         keep(reader, &row, request, asked_ms);
     }
     return 0;

@@ -10,7 +10,8 @@
 //
 // - The score of an answer is the sum of the probabilities of its positive labels.
 // - Answers whose outcome is unknown (target -1, no targets, no label) are left out and counted.
-// - Records with the same id are one request. The group is the request, or the value of a field of meta.
+// - Records with the same id are one request; so are, where a record asks several kinds of questions
+//   (item_meta.kind), those of one kind. The group is the request, or the value of a field of meta (and kind).
 // - The member is meta.member (in a plain row: member); a record without one is a member of its own, and
 //   counted.
 // - An answer's weight is weights[i] / sample_rates[i] (each 1 where absent).
@@ -71,9 +72,10 @@ int brew_reader_init(brew_reader *reader, const char *group, const char *const *
 int brew_reader_add(brew_reader *reader, const char *line, size_t len, brew_err *err);
 void brew_reader_release(brew_reader *reader);
 
-// The number of a member or item by its id, or SIZE_MAX: for joining with other data.
+// The number of a member, item or request by its id, or SIZE_MAX: for joining with other data.
 size_t brew_reader_member(brew_reader *reader, const char *id, size_t len);
 size_t brew_reader_item(brew_reader *reader, const char *id, size_t len);
+size_t brew_reader_request(brew_reader *reader, const char *id, size_t len);
 
 // A digest of what was asked and how it came out: of (id, item_id, outcome) of the answers, whatever their
 // order and their scores.

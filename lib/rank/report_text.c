@@ -31,27 +31,28 @@ static void add_name(brew_cells *t, const char *name, const brew_json *figure) {
     brew_cells_add(t, text);
 }
 
+// Ours, and beside it the static baselines and a few systems; the table of leads has them all.
 static void write_metrics(brew_buf *out, const brew_json *report) {
-    const brew_json *baselines = brew_json_get(report, "baselines");
+    static const char *const kinds[] = {"baselines", "systems"};
+    const brew_json *beside[BREW_CELLS_MAX_COLUMNS], *metrics = brew_json_get(report, "metrics");
     brew_cells t = {.columns = 4};
-    brew_json_iter at = {0}, it = {0};
-    brew_cells_add(&t, "metric");
-    brew_cells_add(&t, "value");
-    brew_cells_add(&t, "95 % interval");
-    brew_cells_add(&t, "n");
-    while (brew_json_next(baselines, &at)) {
-        brew_cells_add(&t, at.key);
-        t.columns++;
+    brew_json_iter it = {0};
+    static const char *const heads[] = {"metric", "value", "95 % interval", "n"};
+    for (size_t i = 0; i < 4; i++) brew_cells_add(&t, heads[i]);
+    for (size_t k = 0; k < 2; k++) {
+        brew_json_iter at = {0};
+        while (t.columns < 13 && brew_json_next(brew_json_get(report, kinds[k]), &at)) {
+            brew_cells_add(&t, at.key);
+            beside[t.columns++] = at.value;
+        }
     }
-    const brew_json *metrics = brew_json_get(report, "metrics");
     while (brew_json_next(metrics, &it)) {
         add_name(&t, it.key, it.value);
         brew_cells_value(&t, it.value, false);
         brew_cells_interval(&t, it.value, false);
         brew_cells_count(&t, brew_count_at(it.value, "n"));
-        at = (brew_json_iter){0};
-        while (brew_json_next(baselines, &at))
-            brew_cells_value(&t, brew_json_get(at.value, it.key), false);
+        for (size_t i = 4; i < t.columns; i++)
+            brew_cells_value(&t, brew_json_get(beside[i], it.key), false);
     }
     brew_cells_write(out, &t);
 }

@@ -85,16 +85,16 @@ static void add_lead(brew_cells *t, const brew_json *theirs, const brew_json *ah
 void brew_report_text_ahead(brew_buf *out, const brew_json *report) {
     static const char *const kinds[][2] = {{"baselines", ""}, {"as_of", " as of"}, {"systems", ""}};
     const brew_json *ahead = brew_json_get(report, "ahead");
-    brew_cells t = {.columns = 10};
+    brew_cells t = {.columns = 13};
     const char *ndcg = "ndcg";
     brew_json_iter it = {0};
     if (!ahead) return;
     while (brew_json_next(brew_json_get(report, "metrics"), &it))
         if (!strncmp(it.key, "ndcg", 4)) ndcg = it.key;
-    const char *const measures[] = {"auc", "auc_member", ndcg};
+    const char *const measures[] = {"auc", "auc_member", ndcg, "logloss"};
     brew_buf_adds(out, "\nother systems, and by how much the scores are ahead of them\n");
     brew_cells_add(&t, "system");
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         brew_cells_add(&t, measures[i]);
         brew_cells_add(&t, "ahead");
         brew_cells_add(&t, "95 % interval");
@@ -107,7 +107,7 @@ void brew_report_text_ahead(brew_buf *out, const brew_json *report) {
             char name[BREW_CELL];
             snprintf(name, sizeof name, "%s%s", of.key, kinds[k][1]);
             brew_cells_add(&t, name);
-            for (size_t i = 0; i < 3; i++) add_lead(&t, theirs, of.value, measures[i]);
+            for (size_t i = 0; i < 4; i++) add_lead(&t, theirs, of.value, measures[i]);
         }
     }
     brew_cells_write(out, &t);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "rank/calibration.h"
 #include "text/request.h"
 
 // Enough rows to fill several blocks of the forward pass, and no more requests than a reader would
@@ -28,7 +29,9 @@ struct scores {
     const brew_star *star;
     size_t r;
     const brew_forward_result *result;
-    brew_json *meta; // parsed only if some offset is not 0
+    const brew_score_options *options;
+    brew_json *meta;         // parsed only if some offset is not 0, or to calibrate
+    const brew_curve *curve; // of the record's task; NULL: none is wanted
     uint8_t *positive;
     double *p;
     size_t positive_cap, p_cap;
@@ -39,9 +42,16 @@ static int parse_meta(struct scores *s, const char *line, size_t len, brew_err *
     bool shifted = false;
     for (size_t i = 0; i < brew_star_items(s->star, s->r); i++)
         shifted |= s->star->offsets[first + (int64_t)i] != 0;
-    if (!shifted) return 0;
+    const brew_calibration *calibration = s->options->calibration;
+    if (!shifted && !calibration) return 0;
     s->meta = brew_json_parse(line, len, err);
-    return s->meta ? 0 : -1;
+    if (!s->meta || !calibration) return s->meta ? 0 : -1;
+    const brew_json *task = brew_json_get(brew_json_get(s->meta, "meta"), "task");
+    if (!brew_json_is(task, BREW_JSON_STRING)) task = NULL;
+    s->curve = brew_calibration_of(calibration, task ? brew_json_string(task, NULL) : NULL);
+    if (!s->curve)
+        return brew_fail(err, BREW_DATA, "the calibration has no curve for the record's task");
+    return 0;
 }
 
 static int write_scores(struct scores *s, brew_buf *out, brew_err *err) {
@@ -59,6 +69,7 @@ static int write_scores(struct scores *s, brew_buf *out, brew_err *err) {
         }
         BREW_GROW(s->p, n, s->p_cap);
         brew_score_softmax(logits, n, s->meta ? s->positive : NULL, s->star->offsets[a], s->p);
+        if (s->curve) brew_curve_apply(s->curve, s->positive, n, s->p);
         brew_buf_adds(out, i ? ",[" : "[");
         for (size_t k = 0; k < n; k++) {
             if (k) brew_buf_addc(out, ',');
@@ -87,13 +98,13 @@ static int write_logprobs(struct scores *s, brew_buf *out, brew_err *err) {
 
 // The meta line's members, less those that are written anew; leaves the object open.
 static void write_members(const char *line, size_t len, brew_buf *out) {
-    static const char *const anew[] = {"arithmetic", "scores", "logprobs"};
+    static const char *const anew[] = {"arithmetic", "calibrated_on", "scores", "logprobs"};
     size_t n;
     brew_json_slice *slices = brew_request_slices(line, len, &n);
     brew_buf_addc(out, '{');
     for (size_t i = 0; i < n; i++) {
         bool old = false;
-        for (size_t k = 0; k < 3; k++) old |= brew_request_key_is(slices + i, anew[k]);
+        for (size_t k = 0; k < 4; k++) old |= brew_request_key_is(slices + i, anew[k]);
         if (old) continue;
         brew_buf_addc(out, '"');
         brew_buf_add(out, slices[i].key, slices[i].key_len);
@@ -104,11 +115,13 @@ static void write_members(const char *line, size_t len, brew_buf *out) {
     free(slices);
 }
 
-static int write_record(struct scores *s, const char *line, size_t len, const char *arithmetic,
-                        brew_buf *out, brew_err *err) {
+static int write_record(struct scores *s, const char *line, size_t len, brew_buf *out,
+                        brew_err *err) {
+    const brew_score_options *o = s->options;
     if (parse_meta(s, line, len, err)) return -1;
     write_members(line, len, out);
-    if (arithmetic) brew_buf_addf(out, "\"arithmetic\":\"%s\",", arithmetic);
+    if (o->arithmetic) brew_buf_addf(out, "\"arithmetic\":\"%s\",", o->arithmetic);
+    if (o->calibration) brew_buf_addf(out, "\"calibrated_on\":\"%s\",", o->calibration->questions);
     brew_buf_adds(out, "\"scores\":[");
     if (write_scores(s, out, err)) return -1;
     if (s->result->lse) {
@@ -120,10 +133,10 @@ static int write_record(struct scores *s, const char *line, size_t len, const ch
 }
 
 static int write_one(const brew_star *star, size_t r, const char *line, size_t len,
-                     const brew_forward_result *result, const char *arithmetic, brew_buf *out,
-                     brew_err *err) {
-    struct scores s = {.star = star, .r = r, .result = result};
-    int failed = write_record(&s, line, len, arithmetic, out, err);
+                     const brew_forward_result *result, const brew_score_options *options,
+                     brew_buf *out, brew_err *err) {
+    struct scores s = {.star = star, .r = r, .result = result, .options = options};
+    int failed = write_record(&s, line, len, out, err);
     brew_json_free(s.meta);
     free(s.positive);
     free(s.p);
@@ -131,11 +144,11 @@ static int write_one(const brew_star *star, size_t r, const char *line, size_t l
 }
 
 int brew_score_write(const brew_star *star, size_t r, const brew_forward_result *result,
-                     const char *arithmetic, brew_buf *out, brew_err *err) {
+                     const brew_score_options *options, brew_buf *out, brew_err *err) {
     size_t len;
     const char *line = brew_star_meta(star, r, &len);
     if (!line) return brew_fail(err, BREW_DATA, "request %zu has no line of meta", r);
-    return write_one(star, r, line, len, result, arithmetic, out, err);
+    return write_one(star, r, line, len, result, options, out, err);
 }
 
 struct brew_scorer {
@@ -184,8 +197,7 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
     const char *line = star->meta.ptr; // a line per request, as brew_star_check made sure
     for (size_t r = 0; r < star->n_requests; r++) {
         size_t len = strcspn(line, "\n");
-        if (write_one(star, r, line, len, &scorer->result, scorer->options.arithmetic,
-                      &scorer->text, err))
+        if (write_one(star, r, line, len, &scorer->result, &scorer->options, &scorer->text, err))
             return -1;
         line += len + 1;
     }

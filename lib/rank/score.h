@@ -26,14 +26,6 @@
 void brew_score_softmax(const float *logits, size_t n, const uint8_t *positive, double offset,
                         double *p);
 
-// Appends request r's score record and a newline: the members of its meta line, byte for byte, then
-// "arithmetic" (if not NULL), "scores", and "logprobs" where result has lse. Members of these names in
-// the meta line make way. Fails if logits are not finite, or if `positive` names a label there is not.
-int brew_score_write(const brew_star *star, size_t r, const brew_forward_result *result,
-                     const char *arithmetic, brew_buf *out, brew_err *err);
-
-typedef struct brew_scorer brew_scorer;
-
 typedef struct brew_score_options {
     int64_t block_rows; // as in brew_forward_options
     bool logprobs;
@@ -41,7 +33,19 @@ typedef struct brew_score_options {
     // Where not NULL: a stream with a teacher, into which the requests go with this model's logits of
     // all their answers, those of their history included. Borrowed.
     brew_star_writer *teacher;
+    const struct brew_calibration
+        *calibration; // of the scores, by meta.task; NULL: none. Borrowed.
 } brew_score_options;
+
+// Appends request r's score record and a newline: the members of its meta line, byte for byte, then
+// "arithmetic" (if not NULL), "calibrated_on" (with a calibration: the digest of what it was fitted on),
+// "scores", and "logprobs" where result has lse. Members of these names in the meta line make way. Fails if
+// logits are not finite, if `positive` names a label there is not, or if the calibration has no curve for
+// the record's task.
+int brew_score_write(const brew_star *star, size_t r, const brew_forward_result *result,
+                     const brew_score_options *options, brew_buf *out, brew_err *err);
+
+typedef struct brew_scorer brew_scorer;
 
 // model and out stay the caller's.
 brew_scorer *brew_scorer_new(brew_model *model, brew_out *out, const brew_score_options *options);

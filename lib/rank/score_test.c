@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/tap.h"
+#include "rank/calibration.h"
 
 static void test_softmax(void) {
     double p[3];
@@ -31,6 +32,8 @@ static float logits[4] = {0, 0, 1, 1};
 static int64_t splits[3] = {0, 2, 4};
 static float lse[2] = {2, 3};
 
+static const brew_calibration *calibration;
+
 static void write_is(const char *meta, float offset, bool with_lse, const char *arithmetic,
                      const char *want) {
     brew_star star = {0};
@@ -45,7 +48,8 @@ static void write_is(const char *meta, float offset, bool with_lse, const char *
     brew_star_add_meta(&star, meta, strlen(meta));
     brew_buf out = {0};
     brew_err err = {0};
-    int failed = brew_score_write(&star, 0, &result, arithmetic, &out, &err);
+    const brew_score_options options = {.arithmetic = arithmetic, .calibration = calibration};
+    int failed = brew_score_write(&star, 0, &result, &options, &out, &err);
     is_str(failed ? err.text : out.ptr, want, "a score record");
     brew_buf_release(&out);
     brew_star_release(&star);
@@ -56,6 +60,17 @@ int main(void) {
     write_is("{}", 0, false, NULL, "{\"scores\":[[0.5,0.5],[0.5,0.5]]}\n");
     write_is("{\"id\": 7,\"scores\":[9],\"l\\u006fgprobs\":1,\"z\":1e2}", 0, false, "f32/ref",
              "{\"id\":7,\"z\":1e2,\"arithmetic\":\"f32/ref\",\"scores\":[[0.5,0.5],[0.5,0.5]]}\n");
+    brew_curve curves[] = {{"", 0, 1}, {"t", log(3), 1}};
+    const brew_calibration by_task = {.questions = "0123", .curves = curves, .n = 2};
+    calibration = &by_task;
+    write_is("{\"calibrated_on\":1}", 0, false, NULL,
+             "{\"calibrated_on\":\"0123\",\"scores\":[[0.5,0.5],[0.5,0.5]]}\n");
+    write_is("{\"positive\":[1],\"meta\":{\"task\":\"t\"}}", 0, false, NULL,
+             "{\"positive\":[1],\"meta\":{\"task\":\"t\"},\"calibrated_on\":\"0123\","
+             "\"scores\":[[0.25,0.75],[0.25,0.75]]}\n");
+    write_is("{\"meta\":{\"task\":\"u\"}}", 0, false, NULL,
+             "the calibration has no curve for the record's task");
+    calibration = NULL;
     write_is("{}", 0, true, NULL,
              "{\"scores\":[[0.5,0.5],[0.5,0.5]],\"logprobs\":[[-2,-2],[-2,-2]]}\n");
     // 1 / (1 + e^-1) and what is left
