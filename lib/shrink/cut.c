@@ -201,6 +201,10 @@ static brew_json *changes(const struct job *job) {
     brew_json_set(out, "intermediate_size", brew_json_new_int(cut->n_mlp));
     brew_json_set(out, "hidden_size", brew_json_new_int(cut->n_width));
     brew_json_set(out, "vocab_size", brew_json_new_int(cut->n_vocab));
+    if (cut->n_width != config->width)
+        brew_json_set(
+            out, "rms_norm_eps",
+            brew_json_new_real(config->norm_eps * (double)config->width / (double)cut->n_width));
     if (strncmp(config->family, "qwen", 4) || cut->n_layers == config->layers) return out;
     brew_json *types = brew_json_new_array();
     for (int64_t l = 0; l < cut->n_layers; l++) {

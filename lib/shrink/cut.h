@@ -47,7 +47,8 @@ typedef struct brew_repaired {
 } brew_repaired;
 
 // Writes the smaller model into `path`, a directory that exists and is empty. Types stay as stored (block
-// types of GGUF become BF16). Where width goes, norms' gains grow by sqrt(C / C'): the mean square is over fewer channels.
+// types of GGUF become BF16). Where width goes, norms' gains grow by sqrt(C / C') and
+// rms_norm_eps by C / C': the mean square is over fewer channels.
 int brew_cut_write(const brew_cut *cut, const brew_modeldir *dir, const brew_config *config,
                    const brew_repaired *repaired, const brew_json *provenance, const char *path,
                    brew_err *err);
