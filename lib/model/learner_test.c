@@ -233,9 +233,9 @@ static void test_bits(const char *name, const char *level, enum brew_precision p
     brew_star_release(&star);
 }
 
-// Micro-batches of whole requests go on with the chains of one batch: the same bits, but for a tied
-// embedding, whose rows get the head's gradients and the embedding's in another order, and but for
-// the reference kernels, which sum each batch in double.
+// Micro-batches of whole requests go on with the chains of one batch: the same bits, but for head and
+// embedding, whose rows are added to for labels, for the rest and for inputs in turn, and but for the
+// reference kernels, which sum each batch in double.
 static void test_micro_batches(const char *name, const char *level, enum brew_precision precision) {
     brew_star star = {0};
     three_requests(&star);
@@ -251,12 +251,11 @@ static void test_micro_batches(const char *name, const char *level, enum brew_pr
         brew_star_release(&one);
     }
     struct values parts = take(&s, BREW_GRADIENTS);
-    bool tied = brew_learner_config(s.learner)->tied, exact = strcmp(level, "ref") != 0;
-    double off = difference(&s, parts, whole, true);
-    ok(done && off < 1e-6 && (!exact || difference(&s, parts, whole, false) == 0) &&
-           (!exact || tied || same(parts, whole)),
-       "%s, %s, %s: micro-batches of whole requests (off by %.2g)", name, level,
-       precision == BREW_PRECISION_F32 ? "f32" : "bf16", off);
+    double tables = difference(&s, parts, whole, true),
+           others = difference(&s, parts, whole, false);
+    ok(done && tables < 1e-6 && (others == 0 || !strcmp(level, "ref")),
+       "%s, %s, %s: micro-batches of whole requests (off by %.2g, tables %.2g)", name, level,
+       precision == BREW_PRECISION_F32 ? "f32" : "bf16", others, tables);
     free(whole.at);
     free(parts.at);
     subject_close(&s);
@@ -507,22 +506,13 @@ static void test_refusals(void) {
     subject_close(&s);
 }
 
-static bool can_train(const char *level) {
-    brew_err err = {0};
-    brew_backend *be = brew_backend_open(level, BREW_PRECISION_F32, NULL, &err);
-    const brew_train_ops *train = be ? be->ops->train : NULL;
-    bool complete = train && train->matmul_dw && train->attend_back && train->head_lse_back;
-    if (be) brew_backend_close(be);
-    return complete;
-}
-
 int main(void) {
     const char *const *levels = brew_backend_levels();
     const char *only = getenv("BREW_KERNEL"); // one level instead of all this machine has
     test_refusals();
     test_random();
     for (size_t l = 0; levels[l]; l++) {
-        if ((only && *only && strcmp(only, levels[l])) || !can_train(levels[l])) continue;
+        if (only && *only && strcmp(only, levels[l])) continue;
         for (int p = 0; p < 2; p++) {
             enum brew_precision precision = p ? BREW_PRECISION_BF16 : BREW_PRECISION_F32;
             test_forward(p ? "llama-bias" : "mistral", levels[l], precision);
