@@ -57,6 +57,9 @@ int32_t brew_tokenizer_bos(const brew_tokenizer *tok);  // -1 unless its own tem
 size_t brew_tokenizer_vocab(const brew_tokenizer *tok); // largest id + 1
 // The raw vocabulary entry of an id (as written in tokenizer.json), or NULL.
 const char *brew_tokenizer_entry(const brew_tokenizer *tok, int32_t id, size_t *len);
+// Appends it as the text of a tokenizer.json, whatever it was loaded from: what is loaded from that has the
+// same digest and decodes alike, here and in Hugging Face's tokenizers.
+void brew_tokenizer_write(const brew_tokenizer *tok, brew_buf *out);
 const char *brew_tokenizer_digest(const brew_tokenizer *tok);   // SHA-256 hex of what decides ids
 const char *brew_tokenizer_describe(const brew_tokenizer *tok); // one line, for brew-inspect
 
