@@ -214,6 +214,41 @@ static void bench_step(brew_backend *be, int64_t n) {
     for (int i = 0; i < 4; i++) be->ops->free(be, p[i]);
 }
 
+// Both ways through one layer's attention over one request of `items` items of `len` tokens.
+static void bench_star(brew_backend *be, int64_t query, int64_t items, int64_t len) {
+    const brew_ops *ops = be->ops;
+    int threads = brew_pool_threads(be->pool);
+    brew_attention_shape shape = {HEADS, KV_HEADS, DIM};
+    int64_t rows = query + items * len, requests[] = {0, items + 1};
+    int64_t *segments = brew_calloc((size_t)items + 2, sizeof *segments);
+    for (int64_t i = 0; i <= items; i++) segments[i + 1] = query + i * len;
+    brew_layout layout = {segments, requests, 1};
+    float *qkv = random_floats(1, rows * 960), *dout = random_floats(2, rows * WIDTH);
+    float *lse = random_floats(3, rows * HEADS), *dqkv = random_floats(4, rows * 960);
+    float *values = random_floats(5, rows * WIDTH);
+    brew_operand out = operand_of(be, rows, WIDTH);
+    struct best t[2] = {0};
+    for (int r = 0; r < REPEATS; r++) {
+        start(&t[0]);
+        ops->train->attend_keep(be, &shape, &layout, 0.125, 0, NULL, qkv, &out, lse);
+        stop(&t[0]);
+        ops->train->operand_rows(be, &out, rows, values);
+        start(&t[1]);
+        ops->train->attend_back(be, &shape, &layout, 0.125, 0, NULL, qkv, values, lse, dout, dqkv);
+        stop(&t[1]);
+    }
+    double pairs = (double)query * (double)(query + 1) / 2 +
+                   (double)(items * len) * ((double)query + (double)(len + 1) / 2);
+    char what[64];
+    for (int i = 0; i < 2; i++) {
+        snprintf(what, sizeof what, "attend_%s, %lld + %lld x %lld", i ? "back" : "keep",
+                 (long long)query, (long long)items, (long long)len);
+        show(what, &t[i], (i ? 10.0 : 4.0) * HEADS * DIM * pairs, threads);
+    }
+    ops->operand_release(be, &out);
+    free(segments), free(qkv), free(dout), free(lse), free(dqkv), free(values);
+}
+
 static void bench_head(brew_backend *be, int64_t rows) {
     enum { VOCAB = 49152 };
     float *table = random_floats(1, (int64_t)VOCAB * WIDTH), *h = random_floats(2, rows * WIDTH);
@@ -248,6 +283,9 @@ int main(int argc, char **argv) {
         bench_gradients(be, "gate,up", 780, 2 * MLP, WIDTH);
         bench_gradients(be, "down", 780, WIDTH, MLP);
         bench_rows(be, 780);
+        bench_star(be, 460, 16, 20);
+        bench_star(be, 256, 200, 10);
+        bench_star(be, 2048, 0, 0);
         bench_step(be, (int64_t)WIDTH * 233600); // as many as SmolLM2-135M has
     }
     close_level(be);
