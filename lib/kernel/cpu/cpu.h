@@ -41,7 +41,8 @@ struct brew_cpu_adamw;
 struct brew_cpu_step_back {
     int rows, columns;
     int64_t head_dim;
-    const void *q, *dout;     // packed
+    const void *q, *dout;     // rows of 64 elements, by blocks of 64 columns
+    int64_t block_bytes;      // from one block of columns to the next
     const void *k, *v;        // of the tile, both as keys lie
     const void *k_values;     // the keys as values lie
     int64_t k_bytes, v_bytes; // from one panel to the next: of k and v; of k_values
@@ -75,11 +76,6 @@ struct brew_cpu_kernels {
     void (*turn)(const float *x, int64_t d, const float *gain, double eps, const float *cosines,
                  const float *sines, float *out);
     void (*step)(const struct brew_cpu_step *step);
-    void (*step_back)(const struct brew_cpu_step_back *step);
-    // [n][s] elements: n values of a, with s = 2 beside those of b (zeros for NULL).
-    void (*pair)(const float *a, const float *b, int64_t n, void *out);
-    // The sum of a (as elements hold it) times b, in 16 lanes.
-    float (*dot)(const float *a, const float *b, int64_t n);
     // out[d] = o[d] / sum, of one row.
     void (*finish)(const float *o, const float *sum, int64_t d, float *out);
     // The log-sum-exp's running state of `rows` rows and `columns` more logits in c [12][32].
@@ -123,6 +119,14 @@ struct brew_cpu_kernels {
     void (*sums)(const float *y, const float *x, const float *scale, int64_t rows, int64_t ld,
                  int64_t n, float *sums);
     void (*add)(float *y, const float *x, int64_t n);
+    void (*add_times)(float *y, const float *x, float by, int64_t n); // y += x * by
+    // The sum of a (as elements hold it) times b, in 16 lanes.
+    float (*dot)(const float *a, const float *b, int64_t n);
+    void (*step_back)(const struct brew_cpu_step_back *step);
+    // sums[keys, Dp] += p^T values over `steps` steps of rows: p a panel, of which the first `keys`
+    // columns count; values [Dp/32] panels, v_bytes apart.
+    void (*add_keys)(int64_t steps, const void *p, int keys, const void *values, int64_t v_bytes,
+                     int64_t dp, float *sums);
     double (*squares)(const float *x, int64_t n);
     void (*adamw)(const struct brew_cpu_adamw *step, float *w, const float *g, float *m, float *v,
                   int64_t n);

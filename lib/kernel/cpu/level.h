@@ -7,6 +7,8 @@
 //     DECODE_F8     void (from, to) of 32 E4M3 values as elements; may be left out
 //     TILE_I8       void (steps, a, b, rows, c): likewise
 //     TILE_ON       the same, going on with the chains in c
+//     TILE_BY_ROWS  void (steps, p, b, rows, c, ldc): c = p b, p as in TILE_SCALED
+//     TILE_SUMS     the same, going on with the chains in c; a: rows 4 bytes apart, steps 128
 //     TILE_SCALED   void (steps, p, b, rows, alpha, c, ldc): c = c * alpha[row] + p b, where p holds
 //                   64 elements a row, row by row
 //
@@ -219,102 +221,6 @@ static void LEVEL(step)(const struct brew_cpu_step *step) {
                     step->out + panel * PANEL, dp);
 }
 
-// Backward: p = 2^(scaled score - lse), ds = p (dp - delta). Rows go in pairs, since the products over
-// rows want them side by side.
-
-struct LEVEL(square_back) {
-    _Alignas(64) float scores[TILE_ROWS * BREW_KEY_TILE], dp[TILE_ROWS * BREW_KEY_TILE];
-    _Alignas(64) LEVEL(element) ds[TILE_ROWS * BREW_KEY_TILE]; // by rows, for dq
-};
-
-// Sixteen values each of two rows side by side; s = 1: row by row, 32 apart.
-LANES_INLINE void LEVEL(store_pair)(LEVEL(element) * to, lanes a, lanes b) {
-#if STORE_BF16
-    STORE_PAIRS_BF16(to, a, b, LANES);
-#else
-    LEVEL(store_elements)(to, a);
-    LEVEL(store_elements)(to + PANEL, b);
-#endif
-}
-
-LANES_INLINE void LEVEL(soften_back)(struct LEVEL(square_back) * square, const int vectors,
-                                     const struct brew_cpu_step_back *step) {
-    const lanes scale = lanes_all(step->scale), zero = lanes_all(0);
-    for (int row = 0; row < step->rows; row += 2) {
-        LEVEL(element) *p_to = step->p, *ds_to = step->ds;
-        p_to += row * PANEL, ds_to += row * PANEL;
-        UNROLL_4 for (int j = 0; j < vectors; j++) {
-            lanes p[2] = {zero, zero}, ds[2] = {zero, zero};
-            for (int i = 0; i < 2 && row + i < step->rows; i++) {
-                int at = (row + i) * BREW_KEY_TILE + j * LANES;
-                lanes score = lanes_load(square->scores + at);
-                if (step->from)
-                    score = lanes_mask(score, step->from[row + i] - j * LANES,
-                                       step->to[row + i] - j * LANES);
-                p[i] = lanes_exp2(lanes_fma(score, scale, lanes_all(-step->lse[row + i])), COARSE);
-                lanes dp = lanes_load(square->dp + at);
-                ds[i] = lanes_mul(p[i], lanes_sub(dp, lanes_all(step->delta[row + i])));
-                LEVEL(store_elements)(square->ds + at, ds[i]);
-            }
-            // the second panel's columns come after the whole first one
-            int64_t to = j / 2 * step->p_bytes / (4 / ELEMENTS) + j % 2 * LANES * ELEMENTS;
-            LEVEL(store_pair)(p_to + to, p[0], p[1]);
-            LEVEL(store_pair)(ds_to + to, ds[0], ds[1]);
-        }
-    }
-}
-
-static void LEVEL(step_back)(const struct brew_cpu_step_back *step) {
-    struct LEVEL(square_back) square;
-    const float ones[LANES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    int64_t d = step->head_dim, dp = round_up(d, PANEL), steps = divide_up(d, ELEMENTS);
-    int panels = step->columns > PANEL ? 2 : 1;
-    for (int i = 0; i < panels; i++) {
-        TILE(steps, step->q, (const char *)step->k + i * step->k_bytes, step->rows,
-             square.scores + i * PANEL, BREW_KEY_TILE);
-        TILE(steps, step->dout, (const char *)step->v + i * step->k_bytes, step->rows,
-             square.dp + i * PANEL, BREW_KEY_TILE);
-    }
-    if (panels == 2)
-        LEVEL(soften_back)(&square, 4, step);
-    else
-        LEVEL(soften_back)(&square, 2, step);
-    for (int64_t panel = 0; panel < dp / PANEL; panel++)
-        TILE_SCALED(divide_up(step->columns, ELEMENTS), square.ds,
-                    (const char *)step->k_values + panel * step->v_bytes, step->rows, ones,
-                    step->dq + panel * PANEL, dp);
-}
-
-static void LEVEL(pair)(const float *a, const float *b, int64_t n, void *out) {
-    LEVEL(element) *to = out;
-    int64_t i = 0;
-#if STORE_BF16
-    lanes other = lanes_all(0);
-    for (; i + LANES <= n; i += LANES) {
-        if (b) other = lanes_load(b + i);
-        LEVEL(store_pair)(to + 2 * i, lanes_load(a + i), other);
-    }
-    for (; i < n; i++) {
-        to[2 * i] = LEVEL(element_of)(a[i]);
-        to[2 * i + 1] = b ? LEVEL(element_of)(b[i]) : 0;
-    }
-#else
-    (void)b;
-    for (; i + LANES <= n; i += LANES) LEVEL(store_elements)(to + i, lanes_load(a + i));
-    for (; i < n; i++) to[i] = LEVEL(element_of)(a[i]);
-#endif
-}
-
-static float LEVEL(dot)(const float *a, const float *b, int64_t n) {
-    lanes sum = lanes_all(0);
-    for (int64_t i = 0; i < n; i += LANES) {
-        lanes x = i + LANES <= n ? lanes_load(a + i) : lanes_load_some(a + i, n - i);
-        lanes y = i + LANES <= n ? lanes_load(b + i) : lanes_load_some(b + i, n - i);
-        sum = lanes_fma(COARSE ? lanes_round_bf16(x) : x, y, sum);
-    }
-    return lanes_reduce_sum(sum);
-}
-
 static void LEVEL(finish)(const float *o, const float *sum, int64_t d, float *out) {
     float total = lanes_reduce_sum(lanes_load(sum));
     for (int64_t i = 0; i < d; i++) out[i] = o[i] / total + 0.0f; // -0 becomes +0
@@ -434,6 +340,7 @@ static void LEVEL(narrow)(const float *from, int64_t n, uint16_t *to) {
 }
 
 #include "kernel/cpu/level_train.h"
+#include "kernel/cpu/level_back.h"
 
 const struct brew_cpu_kernels LEVEL(kernels) = {
     .s = ELEMENTS,
@@ -448,8 +355,9 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .turn = LEVEL(turn),
     .step = LEVEL(step),
     .step_back = LEVEL(step_back),
-    .pair = LEVEL(pair),
+    .add_keys = LEVEL(add_keys),
     .dot = LEVEL(dot),
+    .add_times = LEVEL(add_times),
     .finish = LEVEL(finish),
     .fold = LEVEL(fold),
     .probs = LEVEL(probs),
@@ -481,6 +389,8 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
 #undef TILE
 #undef TILE_ON
 #undef TILE_SCALED
+#undef TILE_BY_ROWS
+#undef TILE_SUMS
 #undef TILE_I8
 #undef DECODE_F8
 #undef ELEMENTS

@@ -71,20 +71,30 @@ static inline void some_rows(int64_t steps, const float *a, int64_t a_row, int64
     }
 }
 
-static inline void any_tile(int64_t steps, const float *a, const float *b, int rows, bool on,
-                            float *c, int64_t ldc) {
+static inline void any_tile(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
+                            const float *b, int rows, bool on, float *c, int64_t ldc) {
     for (int j = 0; j < PANEL; j += COLUMNS)
         for (int i = 0; i < rows; i += ROWS)
-            some_rows(steps, a + i, 1, TILE_ROWS, b + j, (int)least(ROWS, rows - i), on, NULL,
-                      c + i * ldc + j, ldc);
+            some_rows(steps, a + i * a_row, a_row, a_step, b + j, (int)least(ROWS, rows - i), on,
+                      NULL, c + i * ldc + j, ldc);
 }
 
 static void tile(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
-    any_tile(steps, a, b, rows, false, c, ldc);
+    any_tile(steps, a, 1, TILE_ROWS, b, rows, false, c, ldc);
 }
 
 static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
-    any_tile(steps, a, b, rows, true, c, ldc);
+    any_tile(steps, a, 1, TILE_ROWS, b, rows, true, c, ldc);
+}
+
+static void tile_rows(int64_t steps, const void *a, const void *b, int rows, float *c,
+                      int64_t ldc) {
+    any_tile(steps, a, BREW_KEY_TILE, 1, b, rows, false, c, ldc);
+}
+
+static void tile_sums(int64_t steps, const void *a, const void *b, int rows, float *c,
+                      int64_t ldc) {
+    any_tile(steps, a, 1, PANEL, b, rows, true, c, ldc);
 }
 
 static void tile_scaled(int64_t steps, const void *left, const void *right, int rows,
@@ -102,6 +112,8 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 
@@ -111,6 +123,8 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 #endif

@@ -16,6 +16,8 @@ AVX512_TILES("vfmadd231ps", 256)
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 
@@ -25,6 +27,8 @@ AVX512_TILES("vfmadd231ps", 256)
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 #endif

@@ -60,6 +60,8 @@ static inline void decode_f8(const uint8_t *from, uint16_t *to) {
 #define DECODE_F8 decode_f8
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 tile_i8
 #include "kernel/cpu/level.h"
 #endif

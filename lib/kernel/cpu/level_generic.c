@@ -48,25 +48,35 @@ static void some_chains(int64_t steps, const float *a, int64_t a_row, int64_t a_
     }
 }
 
-static inline void any_tile(int64_t steps, const float *a, const float *b, int rows, bool on,
-                            float *c, int64_t ldc) {
+static inline void any_tile(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
+                            const float *b, int rows, bool on, float *c, int64_t ldc) {
     for (int j = 0; j < PANEL; j += COLUMNS) {
         for (int i = 0; i < rows; i += ROWS) {
             quad sum[ROWS][2] = {0};
             int n = rows - i < ROWS ? rows - i : ROWS;
             for (int r = 0; on && r < n; r++) memcpy(sum[r], c + (i + r) * ldc + j, sizeof sum[r]);
-            some_chains(steps, a + i, 1, TILE_ROWS, b + j, n, sum);
+            some_chains(steps, a + i * a_row, a_row, a_step, b + j, n, sum);
             for (int r = 0; r < n; r++) memcpy(c + (i + r) * ldc + j, sum[r], sizeof sum[r]);
         }
     }
 }
 
 static void tile(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
-    any_tile(steps, a, b, rows, false, c, ldc);
+    any_tile(steps, a, 1, TILE_ROWS, b, rows, false, c, ldc);
 }
 
 static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {
-    any_tile(steps, a, b, rows, true, c, ldc);
+    any_tile(steps, a, 1, TILE_ROWS, b, rows, true, c, ldc);
+}
+
+static void tile_rows(int64_t steps, const void *a, const void *b, int rows, float *c,
+                      int64_t ldc) {
+    any_tile(steps, a, BREW_KEY_TILE, 1, b, rows, false, c, ldc);
+}
+
+static void tile_sums(int64_t steps, const void *a, const void *b, int rows, float *c,
+                      int64_t ldc) {
+    any_tile(steps, a, 1, PANEL, b, rows, true, c, ldc);
 }
 
 static void tile_scaled(int64_t steps, const void *left, const void *right, int rows,
@@ -94,6 +104,8 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"
 
@@ -103,5 +115,7 @@ static void tile_scaled(int64_t steps, const void *left, const void *right, int 
 #define TILE tile
 #define TILE_ON tile_on
 #define TILE_SCALED tile_scaled
+#define TILE_BY_ROWS tile_rows
+#define TILE_SUMS tile_sums
 #define TILE_I8 lanes_tile_i8
 #include "kernel/cpu/level.h"

@@ -12,6 +12,10 @@
 //         c = c + a b: goes on with the chains
 //     static void tile_scaled(steps, p, b, rows, alpha, c, ldc)
 //         c = c * alpha[row] + p b; p lies by rows: rows p_row bytes apart (a literal), steps 4
+//     static void tile_rows(steps, p, b, rows, c, ldc)
+//         c = p b
+//     static void tile_sums(steps, a, b, rows, c, ldc)
+//         c = c + a b: goes on with the chains; a lies by panels: its rows 4 bytes apart, its steps 128
 //
 // with an instance for each number of rows; AVX512_TILE(name, op) the first of the two alone.
 #ifndef BREW_KERNEL_CPU_TILE_AVX512_H
@@ -55,20 +59,20 @@
     "64(%[b]),%%zmm25\n" EACH_##n(DOTS, op, row) "add $" #step \
                                                  ",%[a]\nadd $128,%[b]\ndec %[steps]\njnz 1b\n"
 
-#define TILE_CASE(op, n)                                                                \
-    case n:                                                                             \
-        __asm__ volatile(EACH_##n(ZERO, op, 4) LOOP(op, 4, 48, n) EACH_##n(KEEP, op, 4) \
-                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)   \
-                         : [ldc] "r"(ldc * 4)                                           \
-                         : "memory", "cc", ALL_ZMM);                                    \
+#define TILE_CASE(op, row, step, n)                                                         \
+    case n:                                                                                 \
+        __asm__ volatile(EACH_##n(ZERO, op, 4) LOOP(op, row, step, n) EACH_##n(KEEP, op, 4) \
+                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)       \
+                         : [ldc] "r"(ldc * 4)                                               \
+                         : "memory", "cc", ALL_ZMM);                                        \
         break;
-#define RESUMED_CASE(op, n)                                                              \
-    case n:                                                                              \
-        __asm__ volatile(EACH_##n(RESUME, op, 4) "sub %[back],%[c]\n" LOOP(op, 4, 48, n) \
-                             EACH_##n(KEEP, op, 4)                                       \
-                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)    \
-                         : [ldc] "r"(ldc * 4), [back] "r"(ldc * 4 * n)                   \
-                         : "memory", "cc", ALL_ZMM);                                     \
+#define RESUMED_CASE(op, step, n)                                                          \
+    case n:                                                                                \
+        __asm__ volatile(EACH_##n(RESUME, op, 4) "sub %[back],%[c]\n" LOOP(op, 4, step, n) \
+                             EACH_##n(KEEP, op, 4)                                         \
+                         : [steps] "+r"(steps), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c)      \
+                         : [ldc] "r"(ldc * 4), [back] "r"(ldc * 4 * n)                     \
+                         : "memory", "cc", ALL_ZMM);                                       \
         break;
 #define SCALED_CASE(op, p_row, n)                                                              \
     case n:                                                                                    \
@@ -86,18 +90,26 @@
 #define AVX512_TILE(name, op)                                                         \
     static void name(int64_t steps, const void *a, const void *b, int rows, float *c, \
                      int64_t ldc) {                                                   \
-        switch (rows) { EACH_CASE(TILE_CASE, op) }                                    \
+        switch (rows) { EACH_CASE(TILE_CASE, op, 4, 48) }                             \
     }
 
-#define AVX512_TILES(op, p_row)                                                          \
-    AVX512_TILE(tile, op)                                                                \
-    static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c, \
-                        int64_t ldc) {                                                   \
-        switch (rows) { EACH_CASE(RESUMED_CASE, op) }                                    \
-    }                                                                                    \
-    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,       \
-                            const float *alpha, float *c, int64_t ldc) {                 \
-        switch (rows) { EACH_CASE(SCALED_CASE, op, p_row) }                              \
+#define AVX512_TILES(op, p_row)                                                            \
+    AVX512_TILE(tile, op)                                                                  \
+    static void tile_on(int64_t steps, const void *a, const void *b, int rows, float *c,   \
+                        int64_t ldc) {                                                     \
+        switch (rows) { EACH_CASE(RESUMED_CASE, op, 48) }                                  \
+    }                                                                                      \
+    static void tile_scaled(int64_t steps, const void *p, const void *b, int rows,         \
+                            const float *alpha, float *c, int64_t ldc) {                   \
+        switch (rows) { EACH_CASE(SCALED_CASE, op, p_row) }                                \
+    }                                                                                      \
+    static void tile_rows(int64_t steps, const void *a, const void *b, int rows, float *c, \
+                          int64_t ldc) {                                                   \
+        switch (rows) { EACH_CASE(TILE_CASE, op, p_row, 4) }                               \
+    }                                                                                      \
+    static void tile_sums(int64_t steps, const void *a, const void *b, int rows, float *c, \
+                          int64_t ldc) {                                                   \
+        switch (rows) { EACH_CASE(RESUMED_CASE, op, 128) }                                 \
     }
 
 #endif
