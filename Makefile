@@ -19,6 +19,8 @@ AR ?= ar
 # on a fresh machine the compiler is only about to be installed
 MACHINE := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m))
 LIBS_REQUIRED := -ljansson -larchive -lz -lpcre2-8 -lnettle
+# only what repairs a cut needs it: --as-needed keeps it away from the other commands
+LIBS_SOLVE := -Wl,--as-needed -lopenblas
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wno-missing-field-initializers -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror)
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -pthread -Ilib $(WARN) $(CFLAGS)
@@ -26,7 +28,7 @@ ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
-LDLIBS := $(LIBS_REQUIRED) -lm
+LDLIBS := $(LIBS_REQUIRED) $(LIBS_SOLVE) -lm
 
 # Everything is found by its place: lib/FLOOR/*.c is the library, *_test.c beside it are its tests,
 # cmd/brew-X.c are the commands, cmd/brew-X.t their tests. lib/kernel has one folder more.

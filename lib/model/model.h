@@ -47,6 +47,7 @@ typedef struct brew_model brew_model;
 brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err);
 void brew_model_free(brew_model *model);
 const brew_config *brew_model_config(const brew_model *model);
+brew_backend *brew_model_backend(const brew_model *model);
 // Default precision for a model as stored: F32 weights f32; BF16, F16 and GGUF bf16.
 enum brew_precision brew_model_precision(const brew_config *config, const brew_modeldir *dir);
 

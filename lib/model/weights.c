@@ -156,6 +156,10 @@ void brew_model_free(brew_model *model) {
     free(model);
 }
 
+brew_backend *brew_model_backend(const brew_model *model) {
+    return model->be;
+}
+
 const brew_config *brew_model_config(const brew_model *model) {
     return &model->config;
 }
