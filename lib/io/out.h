@@ -40,5 +40,10 @@ brew_outdir *brew_outdir_open(const char *path, brew_err *err);
 const char *brew_outdir_path(const brew_outdir *dir); // of the temporary directory
 int brew_outdir_commit(brew_outdir *dir, brew_err *err);
 void brew_outdir_abandon(brew_outdir *dir);
+// Removes a directory with all that is in it; it is gone at once, whatever happens on the way. One that
+// does not exist is removed already.
+int brew_outdir_remove(const char *path, brew_err *err);
+// Removes from dir what outputs and removals under way when a process was killed have left there.
+void brew_outdir_sweep(const char *dir);
 
 #endif

@@ -114,3 +114,35 @@ void brew_outdir_abandon(brew_outdir *dir) {
     free(dir->target);
     free(dir);
 }
+
+int brew_outdir_remove(const char *path, brew_err *err) {
+    struct brew_temporary temp = {0};
+    struct stat st;
+    if (lstat(path, &st) && errno == ENOENT) return 0;
+    if (brew_temporary_dir(&temp, path)) // an empty directory, which the rename replaces
+        return brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot create a name beside it", path);
+    int status = rename(path, temp.path)
+                     ? brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot remove", path)
+                     : 0;
+    brew_remove_tree(temp.path);
+    brew_temporary_drop(&temp);
+    return status;
+}
+
+// .NAME.PID-COUNT.tmp
+static bool is_temporary(const char *name) {
+    size_t len = strlen(name);
+    return name[0] == '.' && len > 5 && !strcmp(name + len - 4, ".tmp");
+}
+
+void brew_outdir_sweep(const char *path) {
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (!is_temporary(entry->d_name)) continue;
+        char *full = brew_alloc(strlen(path) + strlen(entry->d_name) + 2);
+        sprintf(full, "%s/%s", path, entry->d_name);
+        if (unlink(full)) brew_remove_tree(full);
+        free(full);
+    }
+    if (dir) closedir(dir);
+}
