@@ -211,6 +211,13 @@ int brew_cli_reject(struct brew_cli *cli, const char *name, uint64_t line_number
 }
 
 void brew_cli_progress(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total) {
+    double seconds = brew_cli_seconds(cli);
+    brew_cli_progress_since(cli, what, done, total,
+                            done ? seconds / (double)done * ((double)total - (double)done) : 0);
+}
+
+void brew_cli_progress_since(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total,
+                             double seconds_left) {
     if (!cli->progress || cli->quiet) return;
     bool terminal = isatty(STDERR_FILENO);
     double seconds = brew_cli_seconds(cli);
@@ -221,7 +228,7 @@ void brew_cli_progress(struct brew_cli *cli, const char *what, uint64_t done, ui
         int filled = (int)(24.0 * (double)done / (double)total);
         fprintf(stderr, "[%.*s%.*s] %" PRIu64 "/%" PRIu64 " %s, %.0f s left", filled,
                 "========================", 24 - filled, "                        ", done, total,
-                what, done ? seconds / (double)done * (double)(total - done) : 0.0);
+                what, seconds_left);
     } else {
         fprintf(stderr, "%" PRIu64 " %s, %.0f s", done, what, seconds);
     }

@@ -123,6 +123,9 @@ int brew_cli_reject(struct brew_cli *cli, const char *name, uint64_t line_number
                     size_t len);
 // A progress line on stderr a few times a second, if --progress and a terminal (or -v): total 0 unknown.
 void brew_cli_progress(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total);
+// The same with an estimate of the seconds left, where it is not that of an even pace since the start.
+void brew_cli_progress_since(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total,
+                             double seconds_left);
 
 // A fact for --summary.
 void brew_cli_fact_int(struct brew_cli *cli, const char *key, int64_t value);

@@ -40,6 +40,9 @@ brew_outdir *brew_outdir_open(const char *path, brew_err *err);
 const char *brew_outdir_path(const brew_outdir *dir); // of the temporary directory
 int brew_outdir_commit(brew_outdir *dir, brew_err *err);
 void brew_outdir_abandon(brew_outdir *dir);
+// In place of commit, into a directory that exists: every file is synced, then moved to `into`, where it
+// replaces what has its name; the one named `last` comes last. `into` must be on the same file system.
+int brew_outdir_spill(brew_outdir *dir, const char *into, const char *last, brew_err *err);
 // Removes a directory with all that is in it; it is gone at once, whatever happens on the way. One that
 // does not exist is removed already.
 int brew_outdir_remove(const char *path, brew_err *err);

@@ -89,6 +89,14 @@ static int sync_tree(int fd) {
     return status;
 }
 
+// Syncs a directory itself; closes fd. -1 with errno.
+static int sync_dir(int fd) {
+    int status = fsync(fd);
+    if (status && (errno == EINVAL || errno == ENOTSUP)) status = 0; // a file system that cannot
+    close(fd);
+    return status;
+}
+
 int brew_outdir_commit(brew_outdir *dir, brew_err *err) {
     int fd = open(dir->temp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int status = 0;
@@ -113,6 +121,47 @@ void brew_outdir_abandon(brew_outdir *dir) {
     }
     free(dir->target);
     free(dir);
+}
+
+static int move_into(const char *from, const char *into, const char *name, brew_err *err) {
+    char *old = brew_alloc(strlen(from) + strlen(name) + 2);
+    char *target = brew_alloc(strlen(into) + strlen(name) + 2);
+    sprintf(old, "%s/%s", from, name);
+    sprintf(target, "%s/%s", into, name);
+    int status = rename(old, target)
+                     ? brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot rename to it", target)
+                     : 0;
+    free(old);
+    free(target);
+    return status;
+}
+
+static int spill(const char *from, const char *into, const char *last, brew_err *err) {
+    DIR *entries = opendir(from);
+    int status = entries ? 0 : brew_fail_errno(err, BREW_IO, "%s: cannot look into it", from);
+    bool have_last = false;
+    for (struct dirent *entry; !status && (entry = readdir(entries));) {
+        const char *name = entry->d_name;
+        if (!strcmp(name, ".") || !strcmp(name, "..")) continue;
+        if (!strcmp(name, last))
+            have_last = true;
+        else
+            status = move_into(from, into, name, err);
+    }
+    if (entries) closedir(entries);
+    if (!status && have_last) status = move_into(from, into, last, err);
+    return status;
+}
+
+int brew_outdir_spill(brew_outdir *dir, const char *into, const char *last, brew_err *err) {
+    int fd = open(dir->temp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int status = fd < 0 || sync_tree(fd) ? brew_fail_errno(err, BREW_IO, "%s: cannot sync", into)
+                                         : spill(dir->temp.path, into, last, err);
+    fd = status ? -1 : open(into, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!status && (fd < 0 || sync_dir(fd)))
+        status = brew_fail_errno(err, BREW_IO, "%s: cannot sync", into);
+    brew_outdir_abandon(dir);
+    return status;
 }
 
 int brew_outdir_remove(const char *path, brew_err *err) {

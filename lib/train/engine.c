@@ -1,0 +1,287 @@
+#include "train/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+// A row that is read, and why.
+struct read {
+    enum brew_term term; // BREW_ITEMS, BREW_HISTORY or BREW_LM
+    size_t answer;       // of the micro-batch; not for BREW_LM
+    int32_t task;
+    bool known, taught; // whether there is a target, and a teacher
+};
+
+struct brew_engine {
+    brew_learner *learner;
+    brew_model *teacher;
+    brew_objective objective;
+    int64_t micro_tokens;
+    brew_batch micro;
+    brew_reads reads;
+    struct read *list; // as reads
+    brew_read_result result;
+    brew_forward_result lesson; // the teacher's of the micro-batch
+    int64_t *splits;            // [A+1] over its label logits
+    float *d_logits, *d_rest;
+    size_t list_cap, splits_cap, logits_cap, rest_cap;
+};
+
+brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
+                             const brew_objective *objective, int64_t micro_tokens) {
+    brew_engine *e = brew_calloc(1, sizeof *e);
+    e->learner = learner;
+    e->teacher = teacher;
+    e->objective = *objective;
+    e->micro_tokens = micro_tokens;
+    return e;
+}
+
+void brew_engine_free(brew_engine *e) {
+    if (!e) return;
+    brew_batch_release(&e->micro);
+    brew_reads_release(&e->reads);
+    brew_read_result_release(&e->result);
+    brew_forward_result_release(&e->lesson);
+    free(e->list);
+    free(e->splits);
+    free(e->d_logits);
+    free(e->d_rest);
+    free(e);
+}
+
+// ---- means ----
+
+double brew_terms_mean(const brew_terms *terms, enum brew_term term) {
+    return terms->weight[term] > 0 ? terms->sum[term] / terms->weight[term] : NAN;
+}
+
+void brew_terms_add(brew_terms *to, const brew_terms *from) {
+    for (int i = 0; i < BREW_TERMS; i++) {
+        to->sum[i] += from->sum[i];
+        to->weight[i] += from->weight[i];
+    }
+}
+
+static double part(const brew_terms *terms, enum brew_term term, double weight) {
+    return weight != 0 && terms->weight[term] > 0 ? weight * terms->sum[term] / terms->weight[term]
+                                                  : 0;
+}
+
+// What a mean is multiplied with in the loss.
+static double factor(const brew_objective *o, enum brew_term term, double alpha) {
+    double ce = o->distil ? 1 - alpha : 1, kd = o->distil ? alpha : 0;
+    switch (term) {
+    case BREW_ITEMS:
+        return ce * o->items;
+    case BREW_HISTORY:
+        return ce * o->history;
+    case BREW_LM:
+        return o->lm;
+    case BREW_ITEMS_KD:
+        return kd * o->items;
+    default:
+        return kd * o->history;
+    }
+}
+
+double brew_terms_loss(const brew_terms *terms, const brew_objective *objective, double alpha) {
+    double loss = 0;
+    for (int i = 0; i < BREW_TERMS; i++)
+        loss += part(terms, (enum brew_term)i, factor(objective, (enum brew_term)i, alpha));
+    return loss;
+}
+
+// ---- which rows are read ----
+
+static enum brew_term kd_of(enum brew_term term) {
+    return term == BREW_ITEMS ? BREW_ITEMS_KD : BREW_HISTORY_KD;
+}
+
+// Calls for each answer of request r that matters; true if the row is to be read.
+static bool answer_matters(const brew_engine *e, const brew_star *star, size_t r, size_t a,
+                           struct read *read) {
+    bool item = a - (size_t)star->answer_splits[r] < brew_star_items(star, r);
+    read->term = item ? BREW_ITEMS : BREW_HISTORY;
+    read->answer = a;
+    read->known = star->targets[a] >= 0;
+    read->taught = e->objective.distil;
+    double weight = item ? e->objective.items : e->objective.history;
+    return weight != 0 && star->weights[a] > 0 && (read->known || read->taught);
+}
+
+static int64_t lm_rows(const brew_star *star, size_t r) {
+    int64_t first = star->requests[r], tokens = 0;
+    int64_t query = brew_star_query_len(star, r);
+    if (query) tokens = query - 1;
+    for (int64_t s = first + 1; s < star->requests[r + 1]; s++)
+        tokens += star->segments[s + 1] - star->segments[s] - !query;
+    return tokens;
+}
+
+// The weight of each kind of row in the batch.
+static void weigh(const brew_engine *e, const brew_batch *batch, double *weight) {
+    const brew_star *star = &batch->star;
+    for (int i = 0; i < BREW_TERMS; i++) weight[i] = 0;
+    for (size_t r = 0; r < star->n_requests; r++) {
+        struct read read;
+        for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
+            if (!answer_matters(e, star, r, (size_t)a, &read)) continue;
+            if (read.known) weight[read.term] += star->weights[a];
+            if (read.taught) weight[kd_of(read.term)] += star->weights[a];
+        }
+        if (e->objective.lm != 0) weight[BREW_LM] += (double)lm_rows(star, r);
+    }
+}
+
+static void add_read(brew_engine *e, const struct read *read, int64_t row, const int32_t *ids,
+                     size_t n) {
+    BREW_GROW(e->list, e->reads.n + 1, e->list_cap);
+    e->list[e->reads.n] = *read;
+    brew_reads_add(&e->reads, row, ids, n);
+}
+
+static void read_lm(brew_engine *e, const brew_star *star, size_t r, int32_t task) {
+    struct read read = {.term = BREW_LM, .task = task};
+    int64_t query = brew_star_query_len(star, r);
+    for (int64_t s = star->requests[r]; s < star->requests[r + 1]; s++) {
+        int64_t from = star->segments[s], end = star->segments[s + 1];
+        if (s > star->requests[r] && query)
+            add_read(e, &read, star->segments[star->requests[r] + 1] - 1, star->ids + from, 1);
+        for (int64_t row = from; row + 1 < end; row++)
+            add_read(e, &read, row, star->ids + row + 1, 1);
+    }
+}
+
+static void read_rows(brew_engine *e) {
+    const brew_star *star = &e->micro.star;
+    brew_reads_reset(&e->reads);
+    e->reads.rest = e->objective.vocab || e->objective.distil || e->objective.lm != 0;
+    for (size_t r = 0; r < star->n_requests; r++) {
+        struct read read = {.task = e->micro.tasks[r]};
+        for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
+            if (!answer_matters(e, star, r, (size_t)a, &read)) continue;
+            int64_t from = star->label_splits[star->answer_set[a]];
+            int64_t end = star->label_splits[star->answer_set[a] + 1];
+            add_read(e, &read, star->answers[a], star->label_ids + from, (size_t)(end - from));
+        }
+        if (e->objective.lm != 0) read_lm(e, star, r, e->micro.tasks[r]);
+    }
+}
+
+// ---- a micro-batch ----
+
+// What the loss of a micro-batch is made with.
+struct lesson {
+    const float *logits, *rest;
+    const int64_t *splits; // [A+1]
+};
+
+// The teacher's words about the micro-batch, heard now or come with it.
+static int hear_teacher(brew_engine *e, struct lesson *lesson, brew_err *err) {
+    const brew_star *star = &e->micro.star;
+    if (e->teacher) {
+        return brew_fail(err, BREW_INTERNAL, "no teacher yet");
+    }
+    BREW_GROW(e->splits, star->n_answers + 1, e->splits_cap);
+    e->splits[0] = 0;
+    for (size_t a = 0; a < star->n_answers; a++) {
+        int32_t set = star->answer_set[a];
+        e->splits[a + 1] = e->splits[a] + star->label_splits[set + 1] - star->label_splits[set];
+    }
+    *lesson = (struct lesson){e->micro.teacher_logits, e->micro.teacher_rest, e->splits};
+    return 0;
+}
+
+// One row's losses into terms, and their gradients.
+static void lose_row(brew_engine *e, size_t i, const struct lesson *lesson,
+                     const brew_engine_step *step, const double *scales, brew_terms *terms) {
+    const struct read *read = e->list + i;
+    const brew_star *star = &e->micro.star;
+    const brew_objective *o = &e->objective;
+    int64_t at = e->reads.splits[i];
+    size_t k = (size_t)(e->reads.splits[i + 1] - at), a = read->answer;
+    float rest = e->reads.rest ? e->result.rest[i] : -INFINITY;
+    brew_logits row = {k, e->result.logits + at, rest};
+    float *dz = step->learn ? e->d_logits + at : NULL;
+    float *d_rest = step->learn && e->reads.rest ? e->d_rest + i : NULL;
+    double scale = scales[read->term];
+    if (read->term == BREW_LM) {
+        terms->sum[BREW_LM] +=
+            brew_loss_vocab(&row, 0, scale, scale != 0 ? dz : NULL, scale != 0 ? d_rest : NULL);
+        terms->weight[BREW_LM] += 1;
+        return;
+    }
+    double weight = star->weights[a];
+    if (read->known) {
+        const uint8_t *positive =
+            star->offsets[a] != 0 ? e->micro.positive + e->micro.positive_splits[a] : NULL;
+        double loss = o->vocab ? brew_loss_vocab(&row, star->targets[a], scale * weight, dz, d_rest)
+                               : brew_loss_labels(&row, star->targets[a], positive,
+                                                  star->offsets[a], scale * weight, dz);
+        terms->sum[read->term] += weight * loss;
+        terms->weight[read->term] += weight;
+    }
+    if (read->taught) {
+        enum brew_term kd = kd_of(read->term);
+        brew_logits teacher = {k, lesson->logits + lesson->splits[a], lesson->rest[a]};
+        double loss = brew_loss_distil(o->divergence, step->tau, o->skew_beta, &teacher, &row,
+                                       scales[kd] * weight, dz, d_rest);
+        terms->sum[kd] += weight * loss;
+        terms->weight[kd] += weight;
+    }
+}
+
+static void zero_gradients(brew_engine *e) {
+    size_t n = e->reads.n, logits = (size_t)e->reads.splits[n];
+    BREW_GROW(e->d_logits, logits, e->logits_cap);
+    BREW_GROW(e->d_rest, n, e->rest_cap);
+    for (size_t i = 0; i < logits; i++) e->d_logits[i] = 0;
+    for (size_t i = 0; i < n; i++) e->d_rest[i] = 0;
+}
+
+static int run_micro(brew_engine *e, const brew_engine_step *step, const double *scales,
+                     brew_terms *total, brew_terms *tasks, brew_err *err) {
+    struct lesson lesson = {0};
+    read_rows(e);
+    if (!e->reads.n) return 0;
+    for (size_t r = 0; r < e->micro.star.n_requests; r++) // a star that is whole has them
+        brew_star_add_meta(&e->micro.star, "{}", 2);
+    if (e->objective.distil && hear_teacher(e, &lesson, err)) return -1;
+    if (brew_learner_forward(e->learner, &e->micro.star, &e->reads, step->learn, &e->result, err))
+        return -1;
+    zero_gradients(e);
+    for (size_t i = 0; i < e->reads.n; i++) {
+        brew_terms terms = {0};
+        lose_row(e, i, &lesson, step, scales, &terms);
+        brew_terms_add(total, &terms);
+        if (tasks) brew_terms_add(tasks + e->list[i].task, &terms);
+    }
+    if (!step->learn) return 0;
+    return brew_learner_backward(e->learner, e->d_logits, e->reads.rest ? e->d_rest : NULL, err);
+}
+
+int brew_engine_run(brew_engine *e, const brew_batch *batch, const brew_engine_step *step,
+                    brew_terms *total, brew_terms *tasks, brew_err *err) {
+    double weight[BREW_TERMS], scales[BREW_TERMS];
+    weigh(e, batch, weight);
+    for (int i = 0; i < BREW_TERMS; i++)
+        scales[i] =
+            weight[i] > 0 ? factor(&e->objective, (enum brew_term)i, step->alpha) / weight[i] : 0;
+    for (size_t r = 0; r < batch->star.n_requests;) {
+        brew_batch_reset(&e->micro);
+        int64_t tokens = 0;
+        do {
+            tokens += brew_batch_tokens(batch, r);
+            brew_batch_append(&e->micro, batch, r++);
+        } while (r < batch->star.n_requests &&
+                 tokens + brew_batch_tokens(batch, r) <= e->micro_tokens);
+        if (step->stop && *step->stop) {
+            if (step->learn) brew_learner_drop(e->learner);
+            return 1;
+        }
+        if (run_micro(e, step, scales, total, tasks, err)) return -1;
+    }
+    return 0;
+}

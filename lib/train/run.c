@@ -1,0 +1,321 @@
+#include "train/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "train/run_parts.h"
+#include "train/store.h"
+
+static void tell(const brew_run_parts *run, void (*how)(void *, const char *), const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void tell(const brew_run_parts *run, void (*how)(void *, const char *), const char *fmt,
+                 ...) {
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (how) how(run->options->arg, text);
+}
+
+static void close_all(brew_run_parts *run) {
+    brew_learner_free(run->job.learner);
+    brew_data_free(run->job.data);
+    brew_data_free(run->job.valid);
+    brew_rundir_close(run->job.dir);
+    brew_encoder_free(run->encoder);
+    brew_backend_close(run->be);
+    brew_config_release(&run->config);
+    brew_source_id_release(&run->model);
+    brew_modeldir_close(run->dir);
+    brew_json_free(run->identity);
+    free(run->spooled);
+}
+
+// ---- the model ----
+
+// --init DIR/config.json: the directory.
+static char *init_dir(const char *path, brew_err *err) {
+    struct stat st;
+    if (!stat(path, &st) && S_ISDIR(st.st_mode)) return brew_strdup(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (strcmp(name, "config.json")) {
+        brew_fail(err, BREW_USAGE, "--init takes a config.json, with its tokenizer beside it");
+        return NULL;
+    }
+    return slash == path ? brew_strdup("/")
+           : slash       ? brew_strndup(path, (size_t)(slash - path))
+                         : brew_strdup(".");
+}
+
+static int open_model(brew_run_parts *run, brew_err *err) {
+    const brew_run_options *o = run->options;
+    char *path = o->init ? init_dir(o->init, err) : brew_strdup(o->model);
+    run->dir = path ? brew_modeldir_open(path, err) : NULL;
+    free(path);
+    if (!run->dir || brew_config_read(&run->config, run->dir, err)) return -1;
+    brew_source_id_read(&run->model, run->dir);
+    enum brew_precision wanted = o->precision == 1   ? BREW_PRECISION_F32
+                                 : o->precision == 2 ? BREW_PRECISION_BF16
+                                 : o->init           ? BREW_PRECISION_F32
+                                                     : brew_model_precision(&run->config, run->dir);
+    run->be = brew_backend_open(o->kernel, wanted, o->pool, err);
+    if (!run->be) return -1;
+    tell(run, o->note, "%s, kernels %s, precision %s, %d threads", run->config.family,
+         run->be->level, wanted == BREW_PRECISION_F32 ? "f32" : "bf16", brew_pool_threads(o->pool));
+    brew_encode_options encode = {.bos = !o->no_bos,
+                                  .specials = o->specials,
+                                  .vocab = (size_t)run->config.vocab,
+                                  .max_query = o->max_query_tokens,
+                                  .max_span = run->config.context,
+                                  .fit = (enum brew_fit)o->fit};
+    run->encoder = brew_encoder_new(run->dir, brew_pool_threads(o->pool), &encode);
+    return 0;
+}
+
+// ---- the data ----
+
+// Standard input to DIR/input, if that is not there from an earlier start.
+static int spool(brew_run_parts *run, brew_err *err) {
+    const char *dir = run->options->spool;
+    brew_buf path = {0};
+    struct stat st;
+    brew_buf_addf(&path, "%s/input", dir);
+    run->spooled = path.ptr;
+    if (!stat(path.ptr, &st)) return 0;
+    if (mkdir(dir, 0777) && errno != EEXIST)
+        return brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot create", dir);
+    brew_in *in = brew_in_open("-", err);
+    brew_out *out = in ? brew_out_open(path.ptr, BREW_OUT_BINARY, err) : NULL;
+    char *bytes = brew_alloc(1 << 18);
+    ssize_t got = out ? 1 : -1;
+    while (got > 0 && (got = brew_in_read(in, bytes, 1 << 18, err)) > 0)
+        if (brew_out_write(out, bytes, (size_t)got, err)) got = -1;
+    free(bytes);
+    brew_in_close(in);
+    if (!got) return brew_out_commit(out, err);
+    brew_out_abandon(out);
+    return -1;
+}
+
+// FILE:WEIGHT
+static int split_mix(const char *text, brew_data_input *input, char **path, brew_err *err) {
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text ||
+        !brew_parse_double(colon + 1, strlen(colon + 1), &input->weight) || input->weight <= 0)
+        return brew_fail(err, BREW_USAGE, "--mix takes inputs as FILE:WEIGHT, weights above 0");
+    input->path = *path = brew_strndup(text, (size_t)(colon - text));
+    return 0;
+}
+
+static brew_data_options data_options(const brew_run_parts *run) {
+    const brew_run_options *o = run->options;
+    bool texts = run->job.objective.lm != 0;
+    return (brew_data_options){
+        .reading = {.pool = o->pool,
+                    .encoder = run->encoder,
+                    .texts = texts,
+                    .vocab = (size_t)run->config.vocab,
+                    .context = run->config.context,
+                    .max_query = o->max_query_tokens,
+                    .fit = (enum brew_fit)o->fit},
+        .seed = (uint64_t)o->seed,
+        .reject = o->reject,
+        .arg = o->arg,
+    };
+}
+
+static int check_count(const brew_run_parts *run, brew_err *err) {
+    const brew_data_facts *facts = brew_data_get_facts(run->job.data);
+    uint64_t read = facts->requests + facts->rejected;
+    int64_t expect = run->options->expect;
+    if (expect < 0 || (facts->known && read == (uint64_t)expect)) return 0;
+    if (!facts->known)
+        return brew_fail(err, BREW_USAGE, "--expect: a pipe in stream order is not counted first");
+    return brew_fail(err, BREW_DATA, "%" PRIu64 " records, %" PRId64 " expected", read, expect);
+}
+
+static int open_data(brew_run_parts *run, brew_err *err) {
+    const brew_run_options *o = run->options;
+    brew_data_input *inputs = brew_calloc(o->n_inputs + 1, sizeof *inputs);
+    char **paths = brew_calloc(o->n_inputs + 1, sizeof *paths);
+    size_t n = o->n_inputs ? o->n_inputs : 1;
+    int rc = o->spool ? spool(run, err) : 0;
+    inputs[0] = (brew_data_input){"-", 1};
+    for (size_t i = 0; !rc && i < o->n_inputs; i++) {
+        inputs[i] = (brew_data_input){o->inputs[i], 1};
+        if (o->mix) rc = split_mix(o->inputs[i], inputs + i, paths + i, err);
+    }
+    if (run->spooled) inputs[0].path = run->spooled;
+    brew_data_options options = data_options(run);
+    options.shuffle = o->order == 1;
+    options.epochs = o->steps || o->tokens ? 0 : o->epochs ? o->epochs : 1;
+    options.role = "records";
+    if (!rc) run->job.data = brew_data_open(inputs, n, &options, err);
+    for (size_t i = 0; i < n; i++) free(paths[i]); // the data keep copies of their own
+    free(paths);
+    free(inputs);
+    return run->job.data ? check_count(run, err) : -1;
+}
+
+static int open_valid(brew_run_parts *run, brew_err *err) {
+    if (!run->options->valid) return 0;
+    brew_data_options options = data_options(run);
+    brew_data_input input = {run->options->valid, 1};
+    options.hold = true;
+    options.role = "valid";
+    run->job.valid = brew_data_open(&input, 1, &options, err);
+    return run->job.valid ? 0 : -1;
+}
+
+// ---- the plan ----
+
+static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
+    const brew_data_facts *facts = brew_data_get_facts(run->job.data);
+    const brew_data_facts *valid = run->job.valid ? brew_data_get_facts(run->job.valid) : facts;
+    int64_t rows = run->job.micro_tokens;
+    if (facts->longest > rows) rows = facts->longest;
+    if (valid->longest > rows) rows = valid->longest;
+    double share = fmax(facts->answer_share, valid->answer_share), lm = run->job.objective.lm != 0;
+    int64_t reads = (int64_t)ceil((share + lm) * (double)rows) + 1;
+    double label_share = fmax(facts->label_share, valid->label_share);
+    int64_t labels = (int64_t)ceil((label_share + lm) * (double)rows) + 1;
+    brew_learner_plan p;
+    brew_learner_plan_bytes(&run->config, run->be->precision, &run->learner, rows, reads, labels,
+                            &p);
+    brew_plan_add(plan, "weights", p.weights);
+    brew_plan_add(plan, "gradients", p.gradients);
+    brew_plan_add(plan, "moments", p.moments);
+    brew_plan_add(plan, "operands", p.operands);
+    brew_plan_add(plan, "activations", p.activations);
+    brew_plan_add(plan, "scratch", p.scratch);
+    brew_plan_add(plan, "requests", facts->bytes + (run->job.valid ? valid->bytes : 0));
+}
+
+// Refuses what memory does not do; writes the sum to text.
+static int check_plan(const brew_run_parts *run, brew_buf *text, brew_err *err) {
+    brew_plan plan = {0};
+    plan_learner(run, &plan);
+    brew_plan_write(&plan, text);
+    if (plan.total <= run->memory) return 0;
+    return brew_fail(err, BREW_USAGE,
+                     "too large for %.3g GB of memory: %s; smaller --micro-tokens, --recompute "
+                     "layer or --freeze-embedding take less",
+                     (double)run->memory / 1e9, text->ptr);
+}
+
+static void say_plan(const brew_run_parts *run, const char *sum) {
+    const brew_run_options *o = run->options;
+    const brew_data_facts *facts = brew_data_get_facts(run->job.data);
+    double parameters = (double)brew_config_parameters(&run->config) / 1e6;
+    if (facts->known)
+        tell(run, o->say,
+             "%.1f M parameters; %" PRIu64 " requests with %" PRIu64 " items, %" PRIu64
+             " tokens; %" PRId64 " steps of %" PRId64,
+             parameters, facts->requests, facts->items, facts->tokens, run->job.schedule.steps,
+             o->batch);
+    else
+        tell(run, o->say, "%.1f M parameters; requests from a pipe, %" PRId64 " a step", parameters,
+             o->batch);
+    tell(run, o->say, "memory: %s%s of %.3g GB, micro-batches of %" PRId64 " tokens",
+         facts->known ? "" : "at least ", sum, (double)run->memory / 1e9, o->micro_tokens);
+}
+
+// ---- the end ----
+
+static const char *dtype_word(const brew_run_options *o) {
+    static const char *const words[] = {"float32", "bfloat16", "float16"};
+    return words[o->save_dtype];
+}
+
+static brew_json *config_changes(const brew_run_parts *run) {
+    brew_json *changes = brew_json_new_object();
+    size_t len;
+    const char *bytes = brew_modeldir_file(run->dir, "config.json", &len);
+    brew_err err;
+    brew_json *old = bytes ? brew_json_parse_settings(bytes, len, &err) : NULL;
+    const char *key = brew_json_get(old, "dtype") ? "dtype" : "torch_dtype", *word;
+    word = dtype_word(run->options);
+    brew_json_set(changes, key, brew_json_new_string(word, strlen(word)));
+    bool tied = brew_learner_config(run->job.learner)->tied;
+    brew_json_set(changes, "tie_word_embeddings", brew_json_new_bool(tied));
+    brew_json_free(old);
+    return changes;
+}
+
+static int publish(brew_run_parts *run, const brew_train_result *result, brew_err *err) {
+    static const enum brew_dtype dtypes[] = {BREW_F32, BREW_BF16, BREW_F16};
+    brew_json *changes = config_changes(run), *chain = brew_run_provenance(run);
+    brew_json *facts = brew_json_new_object();
+    brew_json_set(facts, "step", brew_json_new_int(result->step));
+    brew_json_set(facts, "updates", brew_json_new_int(result->updates));
+    brew_json_set(facts, "requests", brew_json_new_int((int64_t)result->requests));
+    brew_json_set(facts, "tokens", brew_json_new_int((int64_t)result->tokens));
+    if (result->best_step) brew_json_set(facts, "best_step", brew_json_new_int(result->best_step));
+    brew_export model = {.from = run->dir, .config = changes, .provenance = chain};
+    brew_store_export(run->job.learner, dtypes[run->options->save_dtype], &model);
+    int rc = brew_rundir_finish(run->job.dir, &model, facts, err);
+    free((void *)(uintptr_t)model.tensors);
+    brew_json_free(changes);
+    brew_json_free(chain);
+    brew_json_free(facts);
+    return rc;
+}
+
+static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) {
+    const brew_run_options *o = run->options;
+    brew_buf log = {0};
+    run->job.learner = brew_learner_open(run->dir, run->be, &run->learner, err);
+    if (!run->job.learner) return -1;
+    if (o->log)
+        brew_buf_adds(&log, o->log);
+    else
+        brew_buf_addf(&log, "%s/metrics.jsonl", brew_rundir_path(run->job.dir));
+    run->job.log_path = log.ptr;
+    int rc = brew_train(&run->job, result, err);
+    if (!rc) rc = publish(run, result, err);
+    brew_buf_release(&log);
+    return rc;
+}
+
+static int open_run(brew_run_parts *run, const char *sum, brew_train_result *result,
+                    brew_err *err) {
+    run->identity = brew_run_identity(run);
+    run->job.dir = brew_rundir_open(run->options->out, run->identity, err);
+    if (!run->job.dir) return -1;
+    if (brew_rundir_finished(run->job.dir)) {
+        tell(run, run->options->say, "%s: is finished", brew_rundir_path(run->job.dir));
+        return 0;
+    }
+    say_plan(run, sum);
+    return train(run, result, err);
+}
+
+static int run_all(brew_run_parts *run, brew_train_result *result, brew_err *err) {
+    if (brew_run_check(run, err) || open_model(run, err) || open_data(run, err) ||
+        open_valid(run, err) || brew_run_count_steps(run, err))
+        return -1;
+    brew_buf sum = {0};
+    int rc = check_plan(run, &sum, err);
+    if (!rc) rc = open_run(run, sum.ptr, result, err);
+    brew_buf_release(&sum);
+    return rc;
+}
+
+int brew_run(const brew_run_options *options, brew_train_result *result, brew_err *err) {
+    brew_run_parts run = {.options = options};
+    *result = (brew_train_result){.loss = NAN};
+    int rc = run_all(&run, result, err);
+    if (run.job.data && options->accept)
+        options->accept(options->arg, brew_data_get_facts(run.job.data)->requests);
+    close_all(&run);
+    return rc;
+}

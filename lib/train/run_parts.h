@@ -1,0 +1,44 @@
+// Inside lib/train: a run being set up, as its sources share it.
+#ifndef BREW_TRAIN_RUN_PARTS_H
+#define BREW_TRAIN_RUN_PARTS_H
+
+#include "train/plan.h"
+#include "train/run.h"
+
+// What a model on disk was: its digest, and the chain of what made it.
+typedef struct brew_source_id {
+    char sha256[65];
+    uint64_t bytes;
+    brew_json *chain; // or NULL
+} brew_source_id;
+
+typedef struct brew_run_parts {
+    const brew_run_options *options;
+    brew_train_job job;
+    brew_learner_options learner;
+    size_t memory; // bytes there are
+    // Opened on the way:
+    brew_modeldir *dir;
+    brew_config config;
+    brew_backend *be;
+    brew_encoder *encoder;
+    char *spooled; // path of the kept input
+    brew_source_id model;
+    brew_json *identity;
+    struct brew_teacher *teacher; // train/teacher.h
+} brew_run_parts;
+
+// Cross-checks and defaults: fills job, learner and memory with what needs no files.
+int brew_run_check(brew_run_parts *run, brew_err *err);
+// The steps of the run and its ramps, once the data are known.
+int brew_run_count_steps(brew_run_parts *run, brew_err *err);
+
+// Digest and provenance of a model.
+void brew_source_id_read(brew_source_id *id, const brew_modeldir *dir);
+void brew_source_id_release(brew_source_id *id);
+// What identifies the run (train/rundir.h), after everything but the learner is open.
+brew_json *brew_run_identity(const brew_run_parts *run);
+// The chain that ends in this run. Owned by the caller.
+brew_json *brew_run_provenance(const brew_run_parts *run);
+
+#endif

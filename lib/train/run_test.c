@@ -1,0 +1,373 @@
+// Whole runs on a small model: stopped and killed anywhere, at any number of threads, they end in the same
+// bits. BREW_SLOW=1 stops at every step and kills at every call; else at some of them.
+#define _GNU_SOURCE // syscall
+#include "train/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tap.h"
+#include "train/checkpoint.h"
+
+static const char *const tiny = "testdata/models/tiny";
+static char root[] = "run_test.XXXXXX";
+
+// ---- the calls that reach the disk: the process is killed when the budget is spent ----
+
+static long budget = -1, spent;
+
+static void spend(void) {
+    spent++;
+    if (budget == 0) raise(SIGKILL);
+    if (budget > 0) budget--;
+}
+
+ssize_t write(int fd, const void *bytes, size_t len) {
+    if (fd > 2) {
+        if (!budget && len > 1) syscall(SYS_write, fd, bytes, len / 2);
+        spend();
+    }
+    return syscall(SYS_write, fd, bytes, len);
+}
+
+int fsync(int fd) {
+    spend();
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to) {
+    spend();
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlinkat(int fd, const char *name, int flags) {
+    spend();
+    return (int)syscall(SYS_unlinkat, fd, name, flags);
+}
+
+int ftruncate(int fd, off_t len) {
+    spend();
+    return (int)syscall(SYS_ftruncate, fd, len);
+}
+
+// ---- a run in a process of its own ----
+
+static volatile sig_atomic_t stopping;
+
+struct plan {
+    brew_run_options options;
+    int64_t stop_at, kill_at; // steps, 0: never
+    long calls;               // to be killed at, -1: none
+    int threads;
+};
+
+static void at_step(void *arg, const brew_train_report *report) {
+    const struct plan *plan = arg;
+    if (report->step == plan->kill_at) raise(SIGKILL);
+    if (report->step == plan->stop_at) stopping = 1;
+}
+
+static int never_reject(void *arg, const char *name, const brew_line *line, brew_err *err) {
+    (void)arg;
+    (void)name;
+    *err = *line->failed;
+    return -1;
+}
+
+// What brew_run returned, -2 if it was killed. The child's number of calls in *calls, if not NULL.
+static int run(const struct plan *plan, long *calls) {
+    int pipes[2];
+    if (pipe(pipes)) exit(1);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid) {
+        struct plan mine = *plan;
+        brew_err err = {0};
+        brew_train_result result;
+        mine.options.pool = brew_pool_new(plan->threads);
+        mine.options.stop = &stopping;
+        mine.options.report = at_step;
+        mine.options.reject = never_reject;
+        mine.options.arg = &mine;
+        budget = plan->calls;
+        int rc = brew_run(&mine.options, &result, &err);
+        if (rc < 0) printf("# %s\n", err.text);
+        fflush(stdout);
+        syscall(SYS_write, pipes[1], &spent, sizeof spent);
+        brew_pool_free(mine.options.pool);
+        _exit(rc + 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (calls && read(pipes[0], calls, sizeof *calls) != sizeof *calls) *calls = 0;
+    close(pipes[0]);
+    close(pipes[1]);
+    return WIFSIGNALED(status) ? -2 : WEXITSTATUS(status) - 1;
+}
+
+// ---- requests ----
+
+static void add_ids(brew_buf *out, uint64_t seed, uint64_t stream, uint64_t n) {
+    brew_buf_addc(out, '[');
+    for (uint64_t i = 0; i < n; i++)
+        brew_buf_addf(out, "%s%d", i ? "," : "", (int)brew_rand_below(seed, stream, i, 600));
+    brew_buf_addc(out, ']');
+}
+
+static void write_requests(const char *path, uint64_t seed, int n) {
+    brew_buf text = {0};
+    for (int r = 0; r < n; r++) {
+        uint64_t stream = (uint64_t)r * 16, query = 10 + brew_rand_below(seed, stream, 99, 30);
+        brew_buf_adds(&text, "{\"query\":");
+        add_ids(&text, seed, stream, query);
+        brew_buf_adds(&text, ",\"items\":[");
+        for (uint64_t i = 0; i < 3; i++) {
+            if (i) brew_buf_addc(&text, ',');
+            add_ids(&text, seed, stream + 1 + i, 1 + brew_rand_below(seed, stream, i, 4));
+        }
+        brew_buf_addf(&text,
+                      "],\"label_token_ids\":[7,9],\"targets\":[%d,%d,-1],\"offsets\":[0.5,0,0],"
+                      "\"weights\":[1,2,1],\"meta\":{\"task\":\"%s\"}}\n",
+                      r % 2, r % 3 == 0, r % 5 ? "films" : "jobs");
+    }
+    FILE *file = fopen(path, "w");
+    if (!file || fwrite(text.ptr, 1, text.len, file) != text.len || fclose(file)) exit(1);
+    brew_buf_release(&text);
+}
+
+static char *in_root(const char *name) {
+    brew_buf path = {0};
+    brew_buf_addf(&path, "%s/%s", root, name);
+    return path.ptr;
+}
+
+static struct plan new_plan(const char *out, char **input) {
+    struct plan plan = {.calls = -1, .threads = 1};
+    brew_run_options *o = &plan.options;
+    brew_run_defaults(o);
+    o->tool = "run_test";
+    o->version = "0";
+    o->model = tiny;
+    o->out = out;
+    o->inputs = input;
+    o->n_inputs = 1;
+    o->steps = 40;
+    o->batch = 3;
+    o->micro_tokens = 90; // two requests
+    o->lr = 0.003;
+    o->schedule = BREW_COSINE;
+    o->warmup = 5;
+    o->order = 1;
+    o->lm_weight = 0.1;
+    o->save_every = 7;
+    o->save_minutes = 0;
+    return plan;
+}
+
+// ---- comparing ----
+
+static char *read_all(const char *dir, const char *name, size_t *len) {
+    brew_buf path = {0}, text = {0};
+    char bytes[65536];
+    brew_buf_addf(&path, "%s/%s", dir, name);
+    FILE *file = fopen(path.ptr, "rb");
+    for (size_t got; file && (got = fread(bytes, 1, sizeof bytes, file)) > 0;)
+        brew_buf_add(&text, bytes, got);
+    if (file) fclose(file);
+    brew_buf_release(&path);
+    *len = text.len;
+    return text.ptr;
+}
+
+static bool same_file(const char *a, const char *b, const char *name) {
+    size_t n, m;
+    char *x = read_all(a, name, &n), *y = read_all(b, name, &m);
+    bool same = x && y && n == m && !memcmp(x, y, n);
+    free(x);
+    free(y);
+    return same;
+}
+
+// The log's rows, without their seconds.
+static char *rows(const char *dir) {
+    size_t len;
+    char *text = read_all(dir, "metrics.jsonl", &len), *to = text;
+    for (char *at = text; at && *at;) {
+        char *seconds = strstr(at, ",\"seconds\":"), *end = strchr(at, '\n');
+        if (!end) break;
+        char *stop = seconds && seconds < end ? seconds : end;
+        memmove(to, at, (size_t)(stop - at));
+        to += stop - at;
+        *to++ = '\n';
+        at = end + 1;
+    }
+    if (to) *to = 0;
+    return text;
+}
+
+static bool same_rows(const char *a, const char *b) {
+    char *x = rows(a), *y = rows(b);
+    bool same = x && y && *x && !strcmp(x, y);
+    free(x);
+    free(y);
+    return same;
+}
+
+// The published model, the moments of the last step, the log.
+static bool same_run(const char *a, const char *b, int64_t step) {
+    char name[3][80];
+    static const char *const files[] = {"model", "moments-1", "moments-2"};
+    bool same = same_file(a, b, "model.safetensors") && same_file(a, b, "config.json") &&
+                same_file(a, b, "brew.json") && same_rows(a, b);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name[i], sizeof name[i], "checkpoints/step-%08d/%s.safetensors", (int)step,
+                 files[i]);
+        same = same && same_file(a, b, name[i]);
+    }
+    return same;
+}
+
+static void remove_all(const char *path) {
+    brew_buf command = {0};
+    brew_buf_addf(&command, "rm -rf %s", path);
+    if (system(command.ptr)) exit(1);
+    brew_buf_release(&command);
+}
+
+// ---- tests ----
+
+static void test_threads(struct plan plan, const char *want) {
+    char *out = in_root("threads");
+    plan.options.out = out;
+    for (int threads = 2; threads <= 3; threads++) {
+        plan.threads = threads;
+        ok(run(&plan, NULL) == 0 && same_run(want, out, 40), "%d threads: the same bits", threads);
+        remove_all(out);
+    }
+    free(out);
+}
+
+static void test_stops(struct plan plan, const char *want, bool slow) {
+    char *out = in_root("stopped");
+    plan.options.out = out;
+    bool killed = true, stopped = true, recovered = true;
+    for (int64_t k = 1; k <= 40; k += slow ? 1 : 13) {
+        struct plan part = plan;
+        part.kill_at = k;
+        killed = killed && run(&part, NULL) == -2;
+        part.kill_at = 0;
+        part.threads = 1 + (int)(k % 3);
+        recovered = recovered && run(&part, NULL) == 0 && same_run(want, out, 40);
+        remove_all(out);
+        part.stop_at = k < 40 ? k : 0;
+        stopped = stopped && run(&part, NULL) == (k < 40);
+        part.stop_at = 0;
+        recovered = recovered && run(&part, NULL) == 0 && same_run(want, out, 40);
+        remove_all(out);
+    }
+    ok(killed && stopped, "killed, and stopped, at steps of a run of 40");
+    ok(recovered, "begun again, it ends in the same bits each time");
+    // Many times in one run.
+    for (int64_t k = 3; k < 40; k += 9) {
+        plan.kill_at = k;
+        plan.stop_at = 0;
+        run(&plan, NULL);
+        plan.kill_at = 0;
+        plan.stop_at = k + 4;
+        run(&plan, NULL);
+    }
+    plan.stop_at = 0;
+    ok(run(&plan, NULL) == 0 && same_run(want, out, 40), "stopped nine times, the same bits");
+    struct stat before, after;
+    char *model = in_root("stopped/model.safetensors");
+    stat(model, &before);
+    ok(run(&plan, NULL) == 0, "a finished run is left alone");
+    stat(model, &after);
+    ok(before.st_ino == after.st_ino && before.st_mtime == after.st_mtime, "its model, too");
+    free(model);
+    remove_all(out);
+    free(out);
+}
+
+// A run of 6 steps that validates, killed at its n-th call that reaches the disk.
+static void test_calls(struct plan plan, char *valid, bool slow) {
+    char *whole = in_root("whole"), *out = in_root("killed");
+    plan.options.steps = 6;
+    plan.options.save_every = 2;
+    plan.options.valid = valid;
+    plan.options.valid_every = 3;
+    plan.options.out = whole;
+    long calls = 0;
+    ok(run(&plan, &calls) == 0, "a short run with validation");
+    plan.options.out = out;
+    bool killed = true, same = true;
+    for (long k = 0; k < calls; k += slow ? 1 : 11) {
+        plan.calls = k;
+        killed = killed && run(&plan, NULL) == -2;
+        plan.calls = -1;
+        if (run(&plan, NULL) != 0 || !same_run(whole, out, 6)) {
+            printf("# killed at call %ld\n", k);
+            same = false;
+        }
+        remove_all(out);
+    }
+    ok(calls > 100 && killed, "killed at calls among %ld that reach the disk", calls);
+    ok(same, "and begun again, it ends in the same bits");
+    remove_all(whole);
+    free(whole);
+    free(out);
+}
+
+static void test_refusals(struct plan plan, const char *want, char *other) {
+    brew_err err;
+    brew_train_result result;
+    brew_run_options o = plan.options;
+    o.pool = brew_pool_new(1);
+    o.stop = &stopping;
+    o.reject = never_reject;
+    o.out = want;
+    o.lr = 0.004;
+    ok(brew_run(&o, &result, &err) && err.code == BREW_USAGE && strstr(err.text, "lr 0.003"),
+       "another rate is refused by name");
+    o.lr = plan.options.lr;
+    o.inputs = &other;
+    ok(brew_run(&o, &result, &err) && strstr(err.text, "other records"), "so are other requests");
+    o.inputs = plan.options.inputs;
+    o.model = "testdata/models/llama-tied";
+    ok(brew_run(&o, &result, &err) && err.code == BREW_DATA, "and a model of another vocabulary");
+    o.model = tiny;
+    o.memory = "1M";
+    char *small = in_root("small");
+    o.out = small;
+    ok(brew_run(&o, &result, &err) && strstr(err.text, "too large for 0.001 GB"),
+       "and what memory does not do");
+    free(small);
+    brew_pool_free(o.pool);
+}
+
+int main(void) {
+    const char *slow = getenv("BREW_SLOW");
+    if (!mkdtemp(root)) return 1;
+    char *input = in_root("train.jsonl"), *valid = in_root("valid.jsonl"), *want = in_root("want");
+    write_requests(input, 1, 25);
+    write_requests(valid, 2, 5);
+    struct plan plan = new_plan(want, &input);
+    ok(run(&plan, NULL) == 0, "a run of 40 steps");
+    test_threads(plan, want);
+    test_stops(plan, want, slow && *slow);
+    test_calls(plan, valid, slow && *slow);
+    test_refusals(plan, want, valid);
+    remove_all(root);
+    free(input);
+    free(valid);
+    free(want);
+    return tap_done();
+}
