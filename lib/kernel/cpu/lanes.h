@@ -313,50 +313,32 @@ LANES_INLINE void lanes_narrow(uint16_t *to, lanes v) {
     }
 }
 
-// Transposes `rows` <= 16 rows of 16 values, `ld` apart, into 16 rows of the first `lanes_wide` values,
-// `to_ld` apart; zeros for rows that lack. Bits are moved, whatever they mean.
+// Transposes `rows` <= 16 rows of 16 values, `ld` apart, into 16 rows of the first `lanes_wide` values
+// (12 or 16), `to_ld` apart; zeros for rows that lack. Bits are moved, whatever they mean.
+typedef float square_row __attribute__((vector_size(16)));
+#if defined(__clang__)
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t square_mask __attribute__((vector_size(16)));
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (square_mask){__VA_ARGS__})
+#endif
 LANES_INLINE void lanes_transpose(const float *from, int64_t ld, int rows, float *to, int64_t to_ld,
                                   const int lanes_wide) {
-#if defined(__AVX512F__)
-    __m512 a[16], b[16];
-    for (int i = 0; i < 16; i++)
-        a[i] = i < rows ? _mm512_loadu_ps(from + i * ld) : _mm512_setzero_ps();
-        // 4 x 4 values within 128 bits: pairs of rows, then pairs of pairs
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    for (int j = 0; j < lanes_wide; j += 4) {
+        for (int i = 0; i < LANES; i += 4) {
+            square_row v[4] = {{0}};
+            UNROLL_4 for (int k = 0; k < 4; k++) if (j + k < rows)
+                memcpy(&v[k], from + (j + k) * ld + i, sizeof v[k]);
+            square_row low = PICK(v[0], v[1], 0, 4, 1, 5), low2 = PICK(v[2], v[3], 0, 4, 1, 5);
+            square_row high = PICK(v[0], v[1], 2, 6, 3, 7), high2 = PICK(v[2], v[3], 2, 6, 3, 7);
+            v[0] = PICK(low, low2, 0, 1, 4, 5);
+            v[1] = PICK(low, low2, 2, 3, 6, 7);
+            v[2] = PICK(high, high2, 0, 1, 4, 5);
+            v[3] = PICK(high, high2, 2, 3, 6, 7);
+            UNROLL_4 for (int k = 0; k < 4; k++)
+                memcpy(to + (i + k) * to_ld + j, &v[k], sizeof v[k]);
+        }
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
-        a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
-        a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
-        a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-    }
-    // a[4g + c] holds column 4l + c of rows 4g.. in its 128 bits l: gather the four g of each l
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        __m512 low = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x44);
-        __m512 high = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xee);
-        __m512 low2 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x44);
-        __m512 high2 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xee);
-        b[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
-        b[4 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
-        b[8 + c] = _mm512_shuffle_f32x4(high, high2, 0x88);
-        b[12 + c] = _mm512_shuffle_f32x4(high, high2, 0xdd);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        _mm512_mask_storeu_ps(to + i * to_ld, (__mmask16)((1u << lanes_wide) - 1), b[i]);
-#else
-    for (int i = 0; i < LANES; i++)
-        for (int j = 0; j < lanes_wide; j++)
-            if (j < rows)
-                memcpy(to + i * to_ld + j, from + j * ld + i, sizeof *to);
-            else
-                to[i * to_ld + j] = 0;
-#endif
 }
 
 #endif

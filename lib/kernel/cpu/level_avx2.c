@@ -8,7 +8,7 @@
 
 #include "kernel/cpu/lanes.h"
 
-enum { ROWS = 6, COLUMNS = 16 };
+enum { ROWS = 6, COLUMNS = 16, STEPS = 192 };
 
 // Goes on with the chains of `rows` <= 6 rows and 16 columns; a's rows and steps are so many floats
 // apart.
@@ -71,12 +71,14 @@ static inline void some_rows(int64_t steps, const float *a, int64_t a_row, int64
     }
 }
 
+// The four parts of a tile go through STEPS steps together, which stay in the first-level cache.
 static inline void any_tile(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
                             const float *b, int rows, bool on, float *c, int64_t ldc) {
-    for (int j = 0; j < PANEL; j += COLUMNS)
-        for (int i = 0; i < rows; i += ROWS)
-            some_rows(steps, a + i * a_row, a_row, a_step, b + j, (int)least(ROWS, rows - i), on,
-                      NULL, c + i * ldc + j, ldc);
+    for (; steps > 0; steps -= STEPS, a += STEPS * a_step, b += STEPS * PANEL, on = true)
+        for (int j = 0; j < PANEL; j += COLUMNS)
+            for (int i = 0; i < rows; i += ROWS)
+                some_rows(least(STEPS, steps), a + i * a_row, a_row, a_step, b + j,
+                          (int)least(ROWS, rows - i), on, NULL, c + i * ldc + j, ldc);
 }
 
 static void tile(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc) {

@@ -13,7 +13,7 @@ static inline quad load_quad(const float *from) {
     return v;
 }
 
-enum { ROWS = 4, COLUMNS = 8 };
+enum { ROWS = 4, COLUMNS = 8, STEPS = 192 };
 
 // Goes on with the chains of `rows` <= 4 rows and 8 columns; a's rows and steps are so many floats
 // apart.
@@ -48,15 +48,19 @@ static void some_chains(int64_t steps, const float *a, int64_t a_row, int64_t a_
     }
 }
 
+// The parts of a tile go through STEPS steps together, which stay in the first-level cache.
 static inline void any_tile(int64_t steps, const float *a, int64_t a_row, int64_t a_step,
                             const float *b, int rows, bool on, float *c, int64_t ldc) {
-    for (int j = 0; j < PANEL; j += COLUMNS) {
-        for (int i = 0; i < rows; i += ROWS) {
-            quad sum[ROWS][2] = {0};
-            int n = rows - i < ROWS ? rows - i : ROWS;
-            for (int r = 0; on && r < n; r++) memcpy(sum[r], c + (i + r) * ldc + j, sizeof sum[r]);
-            some_chains(steps, a + i * a_row, a_row, a_step, b + j, n, sum);
-            for (int r = 0; r < n; r++) memcpy(c + (i + r) * ldc + j, sum[r], sizeof sum[r]);
+    for (; steps > 0; steps -= STEPS, a += STEPS * a_step, b += STEPS * PANEL, on = true) {
+        for (int j = 0; j < PANEL; j += COLUMNS) {
+            for (int i = 0; i < rows; i += ROWS) {
+                quad sum[ROWS][2] = {{{0}}};
+                int n = (int)least(ROWS, rows - i);
+                float *to = c + i * ldc + j;
+                for (int r = 0; on && r < n; r++) memcpy(sum[r], to + r * ldc, sizeof sum[r]);
+                some_chains(least(STEPS, steps), a + i * a_row, a_row, a_step, b + j, n, sum);
+                for (int r = 0; r < n; r++) memcpy(to + r * ldc, sum[r], sizeof sum[r]);
+            }
         }
     }
 }

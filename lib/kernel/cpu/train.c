@@ -164,7 +164,7 @@ struct weave_job {
     char *out;
 };
 
-enum { WEAVE_ROWS = 16, DW_ROWS = 1024 }; // DW_ROWS: rows packed at a time
+enum { WEAVE_ROWS = 8, DW_ROWS = 1024 }; // DW_ROWS: rows packed at a time
 
 static void weave_task(void *arg, size_t task, int worker) {
     (void)worker;
