@@ -1,19 +1,22 @@
 // brew-promptify: logs to prompts. See brew-promptify(1).
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "text/prompt/batch.h"
 #include "text/prompt/leaks.h"
+#include "text/prompt/mix.h"
 
-static const char *task_path, *state_path, *save_path, *candidates, *shard, *output;
+static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *shard, *output;
 static int split = BREW_SPLITS; // all
 static int64_t max_history, max_questions, memory_mb = 512, expect;
 static bool allow_empty;
 
 static struct brew_opt options[] = {
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file"),
+    BREW_OPT_STRING(0, "mix", &mix_path, "MIX.json", "draw from several task files instead"),
     BREW_OPT_STRING('o', "output", &output, "FILE", "write to FILE"),
     BREW_OPT_CHOICE(0, "split", &split, "train|valid|test|all", "events to ask about (all)"),
     BREW_OPT_STRING(0, "candidates", &candidates, "FILE",
@@ -82,6 +85,12 @@ static void report(const brew_events_counts *rows, const brew_prompt_counts *cou
     if (!written) brew_cli_warn(&cli, "no records: nothing to ask about in this split or shard");
 }
 
+static bool has_split(const brew_task *task) {
+    for (size_t i = 0; i < task->n_logs; i++)
+        if (task->logs[i].split >= 0 || task->logs[i].split_column) return true;
+    return task->split.by != BREW_SPLIT_BY_NONE;
+}
+
 static int check_rows(const brew_events_counts *counts) {
     if (brew_cli_given(&cli, "expect") && counts->read != (uint64_t)expect)
         return brew_fail(&cli.err, BREW_DATA, "%" PRIu64 " rows of events, %" PRId64 " expected",
@@ -90,67 +99,113 @@ static int check_rows(const brew_events_counts *counts) {
     return 0;
 }
 
-// What is held while running.
-static brew_task *task;
-static brew_prompter prompter;
-static brew_events *events;
-static brew_asof *asof;
-static brew_state state;
+// What is held while running: each task with its events, one unless they are mixed.
+typedef struct part {
+    brew_task *task;
+    brew_prompter prompter;
+    brew_events *events;
+    brew_asof *asof;
+    brew_state state;
+} part;
+static part *parts;
+static size_t n_parts;
 static brew_batch *batch;
 static brew_out *out;
 
-static int open_all(brew_events_options *how) {
-    task = brew_task_load(task_path, &cli.err);
+static int open_part(part *p, const brew_mix_part *from, brew_events_options how) {
+    brew_task *task = p->task = brew_task_load(from->path, &cli.err);
     if (!task) return -1;
-    if (state_path && brew_state_load(&state, task, state_path, &cli.err)) return -1;
-    if (task->split.by == BREW_SPLIT_BY_NONE && split != BREW_SPLITS && split)
+    if (state_path && brew_state_load(&p->state, task, state_path, &cli.err)) return -1;
+    if (split != BREW_SPLITS && split && !has_split(task))
         brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
-                       task_path);
-    if (brew_prompter_open(&prompter, task, reject, NULL, &cli.err)) return -1;
-    if (brew_cli_given(&cli, "max-history")) prompter.max_history = (size_t)max_history;
-    if (brew_cli_given(&cli, "questions")) prompter.max_questions = (size_t)max_questions;
-    for (int s = 0; s < BREW_SPLITS; s++) prompter.wanted[s] = split == BREW_SPLITS || split == s;
-    prompter.candidates = candidates != NULL;
-    prompter.seed = (uint64_t)cli.seed;
-    how->all_first = task->features != NULL;
-    events = brew_events_open(task, how, &cli.err);
-    if (!events || check_rows(brew_events_counted(events))) return -1;
+                       from->path);
+    brew_prompter *prompter = &p->prompter;
+    if (brew_prompter_open(prompter, task, reject, NULL, &cli.err)) return -1;
+    if (brew_cli_given(&cli, "max-history")) prompter->max_history = (size_t)max_history;
+    if (brew_cli_given(&cli, "questions")) prompter->max_questions = (size_t)max_questions;
+    for (int s = 0; s < BREW_SPLITS; s++) prompter->wanted[s] = split == BREW_SPLITS || split == s;
+    prompter->candidates = candidates != NULL;
+    prompter->seed = (uint64_t)cli.seed;
+    prompter->share = from->share;
+    prompter->max_records = (size_t)from->max;
+    how.all_first = task->features != NULL;
+    how.arg = prompter;
+    p->events = brew_events_open(task, &how, &cli.err);
+    if (!p->events) return -1;
     if (task->features &&
-        !(prompter.asof = asof =
-              brew_asof_new(task, events, how->memory_bytes, state_path ? &state : NULL, &cli.err)))
+        !(prompter->asof = p->asof = brew_asof_new(task, p->events, how.memory_bytes,
+                                                   state_path ? &p->state : NULL, &cli.err)))
         return -1;
-    if (save_path && brew_state_save(save_path, task, brew_events_split(events),
-                                     asof ? brew_asof_fitted(asof) : NULL, &cli.err))
-        return -1;
-    out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
-    return out ? 0 : -1;
+    return save_path ? brew_state_save(save_path, task, brew_events_split(p->events),
+                                       p->asof ? brew_asof_fitted(p->asof) : NULL, &cli.err)
+                     : 0;
+}
+
+static int open_all(const brew_mix *mix, brew_events_options how) {
+    brew_batch_part *streams = brew_calloc(mix->n, sizeof *streams);
+    parts = brew_calloc(mix->n, sizeof *parts);
+    how.memory_bytes /= mix->n;
+    int status = 0;
+    for (size_t i = 0; i < mix->n && !status; i++) {
+        status = open_part(&parts[n_parts++], &mix->parts[i], how);
+        for (size_t k = 0; k < i && !status; k++)
+            if (!strcmp(parts[k].task->name, parts[i].task->name))
+                status = brew_fail(&cli.err, BREW_USAGE, "%s: tasks %zu and %zu have one name",
+                                   mix_path, k, i);
+        streams[i] = (brew_batch_part){&parts[i].prompter, parts[i].events};
+    }
+    if (!status) batch = brew_batch_new(streams, n_parts, brew_cli_pool(&cli));
+    free(streams);
+    return status;
+}
+
+static void add_rows(brew_events_counts *rows, const brew_events_counts *of) {
+    rows->read += of->read;
+    rows->accepted += of->accepted;
+    rows->duplicates += of->duplicates;
+    rows->late += of->late;
+    rows->young += of->young;
+    rows->items += of->items;
 }
 
 static int run(void) {
     brew_prompt_counts counts[BREW_SPLITS] = {0};
+    brew_events_counts rows = {0};
+    brew_json *leaks = brew_json_new_array();
     uint64_t members = 0;
-    int got;
-    batch = brew_batch_new(&prompter, events, brew_cli_pool(&cli));
+    int got = -1;
+    for (size_t i = 0; i < n_parts; i++) {
+        add_rows(&rows, brew_events_counted(parts[i].events));
+        cli.accepted += parts[i].prompter.counts.accepted;
+        brew_json *more = brew_task_leaks(parts[i].task);
+        for (size_t k = 0; k < brew_json_length(more); k++)
+            brew_json_push(leaks, brew_json_copy(brew_json_at(more, k)));
+        brew_json_free(more);
+    }
+    brew_json_set(cli.summary, "possible_leaks", leaks);
+    cli.accepted += rows.accepted;
+    if (check_rows(&rows) || !(out = brew_out_open(output, BREW_OUT_TEXT, &cli.err))) return -1;
     while ((got = brew_batch_next(batch, out, counts, &members, &cli.err)) > 0)
         brew_cli_progress(&cli, "members", members, 0);
     if (got < 0) return -1;
     brew_out *whole = out;
     out = NULL; // commit frees it
     if (brew_out_commit(whole, &cli.err)) return -1;
-    cli.accepted = prompter.counts.accepted + brew_events_counted(events)->accepted;
-    report(brew_events_counted(events), counts, members);
-    brew_json_set(cli.summary, "possible_leaks", brew_task_leaks(task));
+    report(&rows, counts, members);
     return 0;
 }
 
 static void release(void) {
     brew_out_abandon(out);
     brew_batch_free(batch);
-    brew_asof_free(asof);
-    brew_events_close(events);
-    brew_prompter_close(&prompter);
-    if (task) brew_state_release(&state, task);
-    brew_task_free(task);
+    for (size_t i = 0; i < n_parts; i++) {
+        brew_asof_free(parts[i].asof);
+        brew_events_close(parts[i].events);
+        if (parts[i].prompter.task) brew_prompter_close(&parts[i].prompter);
+        if (parts[i].task) brew_state_release(&parts[i].state, parts[i].task);
+        brew_task_free(parts[i].task);
+    }
+    free(parts);
 }
 
 int main(int argc, char **argv) {
@@ -161,16 +216,22 @@ int main(int argc, char **argv) {
                                .candidates = candidates,
                                .reject = reject,
                                .member_known = brew_prompter_knows_member,
-                               .item_known = brew_prompter_knows_item,
-                               .arg = &prompter};
-    if (!task_path) brew_cli_usage(&cli, "--task is missing");
+                               .item_known = brew_prompter_knows_item};
+    brew_mix_part alone = {(char *)(uintptr_t)task_path, 1, 0};
+    brew_mix mix = {&alone, 1};
+    if (!task_path && !mix_path) brew_cli_usage(&cli, "--task is missing");
+    if (mix_path && (task_path || state_path || save_path || candidates || cli.n_args))
+        brew_cli_usage(&cli, "--mix goes without --task, --state, --save-state, --candidates and "
+                             "EVENTS");
     if (state_path && save_path)
         brew_cli_usage(&cli,
                        "--state and --save-state exclude each other: one run fits, others use");
     if (candidates && brew_cli_given(&cli, "split"))
         brew_cli_usage(&cli, "--candidates and --split exclude each other");
     parse_shard(&how);
-    int failed = open_all(&how) || run();
+    int failed =
+        (mix_path && brew_mix_load(&mix, mix_path, &cli.err)) || open_all(&mix, how) || run();
     release();
+    if (mix_path) brew_mix_release(&mix);
     return failed ? brew_cli_die(&cli) : brew_cli_finish(&cli);
 }

@@ -1,31 +1,35 @@
 #include "text/prompt/batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
 enum { MEMBERS = 64, EVENTS = 1 << 16 }; // a batch ends at either
 
-typedef struct slot {
-    brew_member member;
+typedef struct slot {     // one member
+    brew_member *members; // [n_parts] as each part knows it; without events where it does not
     brew_buf out;
     brew_prompt_counts counts[BREW_SPLITS];
 } slot;
 
 struct brew_batch {
-    const brew_prompter *prompter;
-    brew_events *events;
+    brew_batch_part *parts; // [n_parts]
+    size_t n_parts;
     brew_pool *pool;
     brew_prompt_scratch *scratch; // [threads]
     slot slots[MEMBERS];
 };
 
-brew_batch *brew_batch_new(const brew_prompter *prompter, brew_events *events, brew_pool *pool) {
+brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool) {
     brew_batch *batch = brew_calloc(1, sizeof *batch);
-    batch->prompter = prompter;
-    batch->events = events;
+    batch->parts = brew_calloc(n_parts, sizeof *parts);
+    memcpy(batch->parts, parts, n_parts * sizeof *parts);
+    batch->n_parts = n_parts;
     batch->pool = pool;
     batch->scratch = brew_calloc((size_t)brew_pool_threads(pool), sizeof *batch->scratch);
+    for (size_t i = 0; i < MEMBERS; i++)
+        batch->slots[i].members = brew_calloc(n_parts, sizeof *batch->slots[i].members);
     return batch;
 }
 
@@ -34,10 +38,13 @@ void brew_batch_free(brew_batch *batch) {
     for (int i = 0; i < brew_pool_threads(batch->pool); i++)
         brew_prompt_scratch_release(&batch->scratch[i]);
     for (size_t i = 0; i < MEMBERS; i++) {
-        brew_member_release(&batch->slots[i].member);
+        for (size_t k = 0; k < batch->n_parts; k++)
+            brew_member_release(&batch->slots[i].members[k]);
+        free(batch->slots[i].members);
         brew_buf_release(&batch->slots[i].out);
     }
     free(batch->scratch);
+    free(batch->parts);
     free(batch);
 }
 
@@ -46,7 +53,31 @@ static void write_member(void *arg, size_t task, int worker) {
     slot *s = &batch->slots[task];
     brew_buf_reset(&s->out);
     for (int i = 0; i < BREW_SPLITS; i++) s->counts[i] = (brew_prompt_counts){0};
-    brew_prompter_write(batch->prompter, &batch->scratch[worker], &s->member, &s->out, s->counts);
+    for (size_t k = 0; k < batch->n_parts; k++)
+        if (s->members[k].n)
+            brew_prompter_write(batch->parts[k].prompter, &batch->scratch[worker], &s->members[k],
+                                &s->out, s->counts);
+}
+
+// The next member of all parts, its events counted: 1, 0 when none is left, -1 on error.
+static int read_member(brew_batch *batch, slot *s, size_t *n_events, brew_err *err) {
+    size_t first = 0;
+    for (size_t k = 1; k < batch->n_parts; k++)
+        if (brew_events_compare(batch->parts[k].events, batch->parts[first].events) < 0) first = k;
+    // The first part is read last: the others are compared with what it is about to give.
+    for (size_t i = 1; i <= batch->n_parts; i++) {
+        size_t k = (first + i) % batch->n_parts;
+        const brew_batch_part *part = &batch->parts[k];
+        brew_member *member = &s->members[k];
+        member->n = 0;
+        if (brew_events_compare(part->events, batch->parts[first].events)) continue;
+        int got = brew_events_next(part->events, member, err);
+        if (got > 0 && part->prompter->asof && brew_asof_next(part->prompter->asof, member, err))
+            got = -1;
+        if (got <= 0) return got;
+        *n_events += member->n;
+    }
+    return 1;
 }
 
 int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
@@ -54,13 +85,9 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
     size_t n = 0;
     int got = 1;
     for (size_t n_events = 0; n < MEMBERS && n_events < EVENTS; n++) {
-        got = brew_events_next(batch->events, &batch->slots[n].member, err);
+        got = read_member(batch, &batch->slots[n], &n_events, err);
         if (got < 0) return -1;
         if (!got) break;
-        if (batch->prompter->asof &&
-            brew_asof_next(batch->prompter->asof, &batch->slots[n].member, err))
-            return -1;
-        n_events += batch->slots[n].member.n;
     }
     brew_pool_run(batch->pool, n, write_member, batch);
     for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
 // Many members at once: reads a batch of members, writes their prompts on all threads, keeps the order.
+// Of several tasks, each with its own events, a member's records come together, task after task.
 #ifndef BREW_TEXT_BATCH_H
 #define BREW_TEXT_BATCH_H
 
@@ -8,7 +9,12 @@
 
 typedef struct brew_batch brew_batch;
 
-brew_batch *brew_batch_new(const brew_prompter *prompter, brew_events *events, brew_pool *pool);
+typedef struct brew_batch_part {
+    const brew_prompter *prompter;
+    brew_events *events;
+} brew_batch_part;
+
+brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool); // copied
 void brew_batch_free(brew_batch *batch); // NULL is fine
 // The next members' records to out: 1, 0 when no member is left, -1 on error. Adds to counts; *members is
 // the number of members taken so far.

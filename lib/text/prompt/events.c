@@ -330,6 +330,12 @@ int brew_events_next(brew_events *events, brew_member *member, brew_err *err) {
     return 1;
 }
 
+int brew_events_compare(const brew_events *a, const brew_events *b) {
+    if (!a->ahead.len || !b->ahead.len) return (a->ahead.len == 0) - (b->ahead.len == 0);
+    int order = memcmp(a->ahead.ptr, b->ahead.ptr, 8);
+    return order ? order : strcmp(a->ahead.ptr + 8, b->ahead.ptr + 8);
+}
+
 int brew_events_rewind(brew_events *events, brew_err *err) {
     events->rewound = true;
     return brew_sorter_rewind(events->by_member, err) ? -1 : look_ahead(events, err);

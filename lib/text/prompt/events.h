@@ -105,6 +105,9 @@ brew_events *brew_events_open(const brew_task *task, const brew_events_options *
                               brew_err *err);
 // The next member into *member: 1, 0 at the end, -1 on error (only reading back what was spilled fails).
 int brew_events_next(brew_events *events, brew_member *member, brew_err *err);
+// The order in which two streams' next members come: below, at or above 0; who has none comes last. The
+// answer is 0 if both have none.
+int brew_events_compare(const brew_events *a, const brew_events *b);
 // Members come again from the first.
 int brew_events_rewind(brew_events *events, brew_err *err);
 // Does a member belong to the shard asked for?

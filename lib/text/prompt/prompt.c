@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "text/prompt/record.h"
@@ -10,6 +11,7 @@
 int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn *reject, void *arg,
                        brew_err *err) {
     *out = (brew_prompter){.task = task};
+    out->share = 1;
     out->max_history = (size_t)task->max_history;
     out->max_questions = (size_t)task->max_questions;
     for (int split = 0; split < BREW_SPLITS; split++) out->wanted[split] = true;
@@ -51,6 +53,8 @@ void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
     brew_buf_release(&scratch->text);
     brew_buf_release(&scratch->value);
     free(scratch->shown);
+    free(scratch->draws);
+    free(scratch->sorted);
     free(scratch->lines);
     free(scratch->offsets);
     free(scratch->item_rows);
@@ -141,6 +145,34 @@ static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
                             s->prompter->max_history, scratch->shown);
 }
 
+static int compare_draws(const void *a, const void *b) {
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+// A draw for each train record, and the lowest that does not stay. All others draw 0 and stay.
+static uint64_t draw_records(const brew_prompter *p, brew_prompt_scratch *scratch,
+                             const brew_member *member) {
+    const brew_plan *plan = &scratch->plan;
+    uint64_t limit = p->share >= 1 ? UINT64_MAX : (uint64_t)(p->share * 0x1p63);
+    size_t n = 0;
+    BREW_GROW(scratch->draws, plan->n, scratch->draws_cap);
+    BREW_GROW(scratch->sorted, plan->n, scratch->sorted_cap);
+    uint64_t base = brew_hash64(member->id, member->id_len,
+                                brew_hash64(p->task->name, strlen(p->task->name), p->seed));
+    for (size_t i = 0; i < plan->n; i++) {
+        const brew_plan_record *record = &plan->records[i];
+        scratch->draws[i] = 0;
+        if (record->split != BREW_SPLIT_TRAIN || record->candidates) continue;
+        uint64_t number = record->number;
+        scratch->draws[i] = brew_hash64(&number, sizeof number, base) >> 1 | 1;
+        if (scratch->draws[i] < limit) scratch->sorted[n++] = scratch->draws[i];
+    }
+    if (!p->max_records || n <= p->max_records) return limit;
+    qsort(scratch->sorted, n, sizeof *scratch->sorted, compare_draws);
+    return scratch->sorted[p->max_records];
+}
+
 static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
                          const brew_plan_record *record, brew_buf *out) {
     brew_buf *text = &scratch->text;
@@ -165,8 +197,11 @@ void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scr
     brew_plan_member(&scratch->plan, prompter->task, member, prompter->max_history,
                      prompter->max_questions, prompter->seed);
     if (prompter->task->select == BREW_HISTORY_SIMILAR) learn_lines(&s, scratch);
+    bool drawn = prompter->share < 1 || prompter->max_records;
+    uint64_t limit = drawn ? draw_records(prompter, scratch, member) : 0;
     for (size_t i = 0; i < scratch->plan.n; i++) {
         const brew_plan_record *record = &scratch->plan.records[i];
+        if (drawn && scratch->draws[i] >= limit) continue;
         if (record->candidates != prompter->candidates) continue;
         if (!record->candidates && !prompter->wanted[record->split]) continue;
         write_record(&s, scratch, record, out);

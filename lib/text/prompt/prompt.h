@@ -26,9 +26,11 @@ typedef struct brew_prompter {
     brew_entities members, *items;     // [task->n_item_tables]
     size_t max_history, max_questions; // the task's, unless changed before use
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
-    brew_asof *asof; // set by the caller for a task with features; members then come with values
-    bool candidates; // write records of candidates, and nothing else
-    uint64_t seed;   // of what is drawn
+    brew_asof *asof;    // set by the caller for a task with features; members then come with values
+    bool candidates;    // write records of candidates, and nothing else
+    uint64_t seed;      // of what is drawn
+    double share;       // of train records that are written: 1, unless changed
+    size_t max_records; // of these for each member, 0: no limit
     brew_events_counts counts; // rows of the tables
 } brew_prompter;
 
@@ -50,6 +52,8 @@ typedef struct brew_prompt_scratch { // zero-initialise
     brew_similar similar; // the lines of the member, to choose among
     brew_buf query, text, value;
     size_t *shown, n_shown;   // the events of the record's lines
+    uint64_t *draws, *sorted; // [records] whether one stays in a mix
+    size_t draws_cap, sorted_cap;
     int64_t *lines, *offsets; // [n_shown]: where a line begins, and its label
     size_t *item_rows;        // [events]: in the log's item table
     size_t shown_cap, lines_cap, offsets_cap, item_rows_cap;

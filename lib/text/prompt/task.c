@@ -7,8 +7,7 @@
 #include "text/prompt/features.h"
 #include "text/prompt/task_read.h"
 
-// A path written in the file, made relative to the file's folder.
-static char *beside(const char *file, const char *path) {
+char *brew_task_beside(const char *file, const char *path) {
     const char *slash = strrchr(file, '/');
     if (*path == '/' || !slash || !strcmp(path, "-")) return brew_strdup(path);
     brew_buf joined = {0};
@@ -22,7 +21,7 @@ int brew_task_read_source(const brew_keys *keys, const brew_json *object, const 
     int format = BREW_TABLE_AUTO;
     char *path = NULL;
     if (brew_keys_string(keys, object, where, "file", false, &path) < 0) return -1;
-    if (path) out->path = beside(keys->path, path);
+    if (path) out->path = brew_task_beside(keys->path, path);
     free(path);
     if (brew_keys_choice(keys, object, where, "format", "auto csv tsv atomic jsonl", &format) < 0)
         return -1;

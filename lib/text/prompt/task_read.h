@@ -20,6 +20,8 @@ int brew_task_read_limits(const brew_keys *keys, brew_task *task); // "history" 
 int brew_task_read_split(const brew_keys *keys, brew_task *task);
 
 int brew_task_check_name(const brew_keys *keys, const char *where, const char *name);
+// A path written in a file, made relative to that file's folder; the caller frees it.
+char *brew_task_beside(const char *file, const char *path);
 // A file of rows: "file" and "format" of the object.
 int brew_task_read_source(const brew_keys *keys, const brew_json *object, const char *where,
                           brew_source *out);
