@@ -151,6 +151,111 @@ is "$(sed -n 's/.*"id":"\([^"]*\)".*"item_ids":\(\[[^]]*\]\),"targets":\(\[[^]]*
     'jobs/bo/3 ["j1","j6"] [-1,-1] {"position":[1,2],"item_history":[3,1]}' "its items, targets unknown"
 is "$(grep -c 'answered\|"time"' "$work/out")" 0 "no time, nothing answered"
 
+# Slates in one cell, and plays that collapse: goldens checked by hand, and the same under every condition.
+for task in slates/news plays/plays; do
+    exits 0 "$task" brew-promptify -t testdata/$task.task.json --summary "$work/summary"
+    same "$work/out" testdata/$task.expected.jsonl "$task: as worked out by hand"
+    for options in "-j 3" "--memory 1"; do
+        # shellcheck disable=SC2086  # options are words
+        run brew-promptify -t testdata/$task.task.json $options
+        same "$work/out" testdata/$task.expected.jsonl "$task: $options: the same bytes"
+    done
+    for shard in 1 2 3; do brew-promptify -t testdata/$task.task.json --shard $shard/3 2>"$work/err"; done >"$work/shards"
+    same "$work/shards" testdata/$task.expected.jsonl "$task: three shards are the whole"
+done
+is "$(sed 's/.*"duplicates":\([0-9]*\),"late":\([0-9]*\),"young":\([0-9]*\).*/\1 \2 \3/' "$work/summary")" "1 0 2" \
+    "one play was another's beginning, two are too young"
+sort -r testdata/slates/behaviors.tsv >"$work/behaviors.tsv"
+run brew-promptify -t testdata/slates/news.task.json "$work/behaviors.tsv"
+same "$work/out" testdata/slates/news.expected.jsonl "slates in another order: the same bytes"
+exits 65 "no header where one is expected" brew-promptify -t testdata/plays/plays.task.json "$work/behaviors.tsv"
+printf '9\tU1\t11/11/2025 8:05 AM\t\tN3-1 N1\n' >"$work/slate.tsv"
+exits 65 "an item of a slate without a value" brew-promptify -t testdata/slates/news.task.json "$work/slate.tsv"
+says 'slate.tsv:1: an item of the slate without "-" and a value' "is named"
+
+# Two logs in one history: each with its columns, and what was learned of one known to the other.
+cat >"$work/ads.csv" <<'END'
+user,ad,at,did,place
+U1,A1,2025-11-12T08:00:00Z,hide,top
+U1,A1,2025-11-12T07:59:00Z,see,top
+U2,A1,2025-11-12T09:00:00Z,see,side
+U1,A2,2025-11-13T08:00:00Z,see,side
+U1,A2,2025-11-14T08:00:00Z,see,side
+END
+cp testdata/slates/* "$work"
+cat >"$work/two.task.json" <<'END'
+{"task": "two",
+ "sources": [
+  {"name": "news", "file": "behaviors.tsv", "header": ["impression", "user", "time", "history", "slate"],
+   "member": "user", "request": "impression", "slate": "slate", "time": "time", "time_unit": "mdy", "lag": "10m",
+   "items": {"file": "news.tsv", "header": ["news", "category", "subcategory", "title"], "id": "news"},
+   "actions": [{"name": "clicked", "label": " Yes", "values": [1]}, {"name": "no", "label": " No"}],
+   "templates": {"question": "{title}:"}},
+  {"name": "ads", "task": "hides", "file": "ads.csv", "member": "user", "item": "ad", "time": "at",
+   "time_unit": "iso8601", "value": "did", "window": "1h", "meta": ["place"], "weight": "w",
+   "actions": [{"name": "hid", "label": " Hide", "values": ["hide"]}, {"name": "saw", "label": " See"}],
+   "templates": {"question": "Ad {item}, {event.place}:"}}],
+ "templates": {"instruction": "What next?"}, "questions": {"sources": ["ads"]}}
+END
+sed -i.bak 's/^user.*/&,w/; s/^U.*/&,2.5/' "$work/ads.csv"
+exits 0 "two sources" brew-promptify -t "$work/two.task.json"
+is "$(grep '"U1"' "$work/out" | tail -n 1)" '{"id":"two/U1/2","query":"What next?\nTwo brothers meet in a final: No\nCopper falls for the fifth day: No\nSoup from what is left: Yes\nAd A1, top: Hide\nA club of eight rows home: No\nFog until noon: No\nBread without kneading: Yes\nCopper falls for the fifth day: No\nBread without kneading: No\nRents rise in small towns: Yes\nNight trains are back: No\nSoup from what is left: Yes\nA club of eight rows home: No\n","items":["Ad A2, side:"],"label_tokens":[" Hide"," See"],"positive":[0],"item_ids":["A2"],"targets":[1],"item_meta":{"position":[1],"item_history":[0],"time":[1763020800],"place":["side"]},"weights":[2.5],"lines":[11,44,79,107,124,154,173,201,236,263,294,320,348],"meta":{"task":"hides","surface":"ads","member":"U1","time":1763020800,"history":13,"shown":13,"split":"train"}}' \
+    "news and ads in one history, one of them asked"
+exits 2 "sources and EVENTS" brew-promptify -t "$work/two.task.json" "$work/ads.csv"
+says 'two.task.json has 2 sources, which name their files themselves' "is refused"
+sed 's/"sources": \["ads"\]/&, "train": "once"/' "$work/two.task.json" >"$work/once.task.json"
+exits 2 "each event once" brew-promptify -t "$work/once.task.json"
+says '"questions.train" cannot be "once": the sources differ in their actions' "is refused where it cannot be"
+
+# Ready-made splits, and rows whose order is their time.
+cat >"$work/given.csv" <<'END'
+u,i,v,part
+a,1,1,train
+a,2,0,train
+b,3,1,dev
+a,4,1,test
+END
+cat >"$work/given.task.json" <<'END'
+{"task": "given", "events": {"file": "given.csv", "member": "u", "item": "i", "value": "v", "time_unit": "row",
+  "split_column": "part"},
+ "actions": [{"name": "y", "label": " Yes", "values": [1]}, {"name": "n", "label": " No"}],
+ "templates": {"question": "{item}:"}, "questions": {"max": 1}}
+END
+run brew-promptify -t "$work/given.task.json"
+is "$(sed 's/.*"query":"\([^"]*\)".*"items":\(\[[^]]*\]\).*"split":"\(.*\)".*/\3 \2 \1/' "$work/out" | sort)" \
+    'test ["4:"] 1: Yes\n2: No\n
+train ["1:"] 
+train ["2:"] 1: Yes\n
+valid ["3:"] ' "a given split, the order of rows"
+
+# A mix: shares and caps of train records, whatever the shard.
+cat >"$work/mix.json" <<END
+{"tasks": [{"file": "$PWD/testdata/movies.task.json", "share": 0.25, "max": 3},
+           {"file": "$PWD/testdata/slates/news.task.json"}]}
+END
+exits 0 "a mix" brew-promptify --mix "$work/mix.json" --summary "$work/summary" -o "$work/mixed"
+is "$(grep -v '"task":"news"' "$work/mixed" | grep '"split":"test"' | sha256sum)" \
+    "$(grep '"split":"test"' "$work/whole" | sha256sum)" "test records all stay"
+grep '"task":"news"' "$work/mixed" >"$work/news"
+same "$work/news" testdata/slates/news.expected.jsonl "and those of a task without share and cap"
+grep '"task":"movies"' "$work/mixed" | grep '"split":"train"' >"$work/kept"
+is "$(sed 's/.*"member":"\([^"]*\)".*/\1/' "$work/kept" | sort | uniq -c | awk '$1 > n {n = $1} END {print n}')" 3 \
+    "at most three a member"
+ok "all from the whole" sh -c "[ \$(cat $work/kept $work/whole | sort | uniq -d | wc -l) = \$(wc -l <$work/kept) ]"
+for options in "-j 1" "-j 3 --memory 2"; do
+    # shellcheck disable=SC2086  # options are words
+    run brew-promptify --mix "$work/mix.json" $options
+    same "$work/out" "$work/mixed" "a mix, $options: the same bytes"
+done
+for shard in 1 2 3; do brew-promptify --mix "$work/mix.json" --shard $shard/3 2>"$work/err"; done >"$work/shards"
+same "$work/shards" "$work/mixed" "a mix in three shards is the whole"
+exits 2 "a mix and a task" brew-promptify --mix "$work/mix.json" -t "$movies"
+echo '{"tasks": [{"file": "two.task.json"}, {"file": "two.task.json"}]}' >"$work/twice.json"
+exits 2 "a task twice" brew-promptify --mix "$work/twice.json"
+echo '{"tasks": [{"file": "two.task.json", "share": 2}]}' >"$work/share.json"
+exits 2 "a share above 1" brew-promptify --mix "$work/share.json"
+says 'share.json:1: "tasks\[0\].share" is 2, not from' "is named"
+
 # The page's example: its files, its output, which the page breaks into lines.
 page() {
     awk -v at="example: $1" 'substr($0, 5) == at {on = 1; next} on && /^\.Ed/ {exit} on && !/^\./' \

@@ -3,26 +3,36 @@
 
 #include "text/prompt/record.h"
 
-// A time between two events, in words: a model reads them better than digits, and they do not grow.
+// A time between two events, in words: a model reads them better than digits, and they are few.
 static const char *gap_words(int64_t ms) {
     static const struct {
-        int64_t below; // minutes
+        int64_t minutes;
         const char *words;
-    } gaps[] = {{1, "seconds"},           {60, "minutes"},           {24 * 60, "hours"},
-                {2 * 24 * 60, "a day"},   {7 * 24 * 60, "days"},     {14 * 24 * 60, "a week"},
-                {30 * 24 * 60, "weeks"},  {60 * 24 * 60, "a month"}, {365 * 24 * 60, "months"},
-                {730 * 24 * 60, "a year"}};
-    for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++)
-        if (ms < gaps[i].below * 60000) return gaps[i].words;
-    return "years";
+    } below[] = {{1, "seconds later"},
+                 {60, "minutes later"},
+                 {24 * 60, "hours later"},
+                 {2 * 24 * 60, "a day later"},
+                 {7 * 24 * 60, "days later"},
+                 {14 * 24 * 60, "a week later"},
+                 {30 * 24 * 60, "weeks later"},
+                 {60 * 24 * 60, "a month later"},
+                 {365 * 24 * 60, "months later"},
+                 {730 * 24 * 60, "a year later"}};
+    for (size_t i = 0; i < sizeof below / sizeof *below; i++)
+        if (ms < below[i].minutes * 60000) return below[i].words;
+    return "years later";
 }
 
-// Since the member's last event of an earlier time, whatever became of it; "" for the first.
+// Since the member's last event of an earlier time, whatever became of it.
 static void put_gap(const brew_subject *s) {
     const brew_event *e = s->event;
-    if (e->time == BREW_TIME_NEVER) return;
     while (e > s->member->events && e->time == s->event->time) e--;
-    if (e->time < s->event->time) brew_buf_adds(s->value, gap_words(s->event->time - e->time));
+    if (e->time == s->event->time)
+        brew_buf_adds(s->value, "first");
+    else if (s->event->time == BREW_TIME_NEVER)
+        brew_buf_adds(s->value, "later");
+    else
+        brew_buf_adds(s->value, gap_words(s->event->time - e->time));
 }
 
 // The day in UTC, by the civil calendar (derived from counting days in 400-year cycles that begin in March).

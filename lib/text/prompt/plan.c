@@ -109,10 +109,11 @@ static void ask(planner *p, size_t event) {
     plan->asked[plan->n_asked++] = event;
 }
 
-// May two events be asked in one record?
+// May b be asked in the record whose first question is a?
 static bool together(const planner *p, const brew_event *a, const brew_event *b) {
     const brew_log *log = &p->task->logs[a->log];
     if (a->log != b->log) return false;
+    if (log->units && b->time > a->known) return false; // it could be told of a
     if (log->request_column)
         return a->request_len == b->request_len && !memcmp(a->request, b->request, a->request_len);
     return !log->slate || a->time == b->time;

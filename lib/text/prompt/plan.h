@@ -1,7 +1,8 @@
 // Which records a member's events become, and what history each shows.
 //
 // A record asks up to max_questions events of one split and one log, and, where the log names requests (or
-// its rows are slates), of one request; its history is a stretch of the events whose actions were known
+// its rows are slates), of one request; of logs with units none that was shown when the first one's action was
+// known already. Its history is a stretch of the events whose actions were known
 // before the earliest of them was shown, oldest first. Lines stand in the order in which their answers
 // became known, so that a history only ever grows at its end. With history_until_split, records of valid
 // and test see only what lies before their split; and no record sees events of a later split than its own.

@@ -152,8 +152,8 @@ static int read_log_items(const brew_keys *keys, const brew_json *object, const 
 static int read_log(const brew_keys *keys, const brew_json *object, const char *where, bool source,
                     brew_task *task, size_t shared[2]) {
     brew_log *log = &task->logs[task->n_logs++];
-#define ROWS                                                                           \
-    "file format member item slate time time_unit value request key window lag until " \
+#define ROWS                                                                                  \
+    "file format header member item slate time time_unit value request key window lag until " \
     "weight meta split split_column"
     if (brew_keys_known(keys, object, where,
                         source ? "name task items actions positive templates kinds " ROWS : ROWS) ||
