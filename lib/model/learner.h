@@ -12,7 +12,9 @@
 // ("rest"): every loss is a function of these K + 1 numbers. A next-token loss over the vocabulary is
 // the case K = 1.
 //
-// Bits do not depend on threads, nor on the recompute level.
+// Bits do not depend on threads, nor on the recompute level. Micro-batches (in BF16: of an even number of
+// tokens and of reads) give the bits of one large batch, but for the gradients of embedding and head,
+// whose rows are added to for labels, for the rest and for inputs in turn.
 #ifndef BREW_MODEL_LEARNER_H
 #define BREW_MODEL_LEARNER_H
 

@@ -3,9 +3,11 @@
 //
 //     usage: train MODEL f32|bf16 THREADS [LEVEL [none|mlp|layer]]
 //     stdin: QUERY ITEMS LENGTH REQUESTS     that many stars of that shape, each a micro-batch, random ids:
-//         {"seconds":...,"forward":...,"backward":...,"update":...,"cpu":...,"bytes":...,"planned":...,"level":...}
+//         {"seconds":...,"forward":...,"backward":...,"update":...,"cpu":...,"cpu_update":...,
+//         "bytes":...,"planned":...,"level":...}
 //
-// cpu is processor time, of all threads together; bytes is the most memory that was resident so far.
+// Items are read at their last rows over two labels; ITEMS 0: every row of the query learns the next token.
+// cpu is processor time, of all threads together, cpu_update AdamW's share; bytes is the most memory that was resident so far.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +42,8 @@ struct bench {
     brew_star star;
     brew_reads reads;
     brew_read_result result;
-    float *d_logits;
-    size_t d_logits_cap;
+    float *d_logits, *d_rest;
+    size_t d_logits_cap, d_rest_cap;
     int64_t step;
     uint64_t drawn;
 };
@@ -54,7 +56,6 @@ static void add_tokens(struct bench *b, long n) {
     }
 }
 
-// A star, read at each item's last row over two labels.
 static void draw(struct bench *b, long query, long items, long length) {
     int32_t labels[2] = {1, 2};
     brew_star_reset(&b->star);
@@ -71,7 +72,32 @@ static void draw(struct bench *b, long query, long items, long length) {
         brew_star_add_answer(&b->star, row, set, 0, 1, 0);
         brew_reads_add(&b->reads, row, labels, 2);
     }
+    for (long row = 0; !items && row + 1 < query; row++)
+        brew_reads_add(&b->reads, row, &b->star.ids[row + 1], 1);
+    b->reads.rest = !items;
     brew_star_add_meta(&b->star, "{}", 2);
+}
+
+// Adds the loss of every read, with its gradients.
+static double loss_of(struct bench *b, double share) {
+    const brew_reads *reads = &b->reads;
+    size_t labels = (size_t)reads->splits[reads->n];
+    BREW_GROW(b->d_logits, labels, b->d_logits_cap);
+    BREW_GROW(b->d_rest, reads->n, b->d_rest_cap);
+    memset(b->d_logits, 0, labels * sizeof *b->d_logits);
+    memset(b->d_rest, 0, reads->n * sizeof *b->d_rest);
+    double loss = 0;
+    for (size_t i = 0; i < reads->n; i++) {
+        int64_t at = reads->splits[i];
+        brew_logits row = {(size_t)(reads->splits[i + 1] - at), b->result.logits + at, 0};
+        if (reads->rest) {
+            row.rest = b->result.rest[i];
+            loss += brew_loss_vocab(&row, 0, share, b->d_logits + at, &b->d_rest[i]);
+        } else {
+            loss += brew_loss_labels(&row, (int32_t)(i % 2), NULL, 0, share, b->d_logits + at);
+        }
+    }
+    return share * loss;
 }
 
 static int measure(struct bench *b, long query, long items, long length, long requests,
@@ -83,20 +109,14 @@ static int measure(struct bench *b, long query, long items, long length, long re
         double begun = seconds(CLOCK_MONOTONIC);
         if (brew_learner_forward(b->learner, &b->star, &b->reads, true, &b->result, err) < 0)
             return -1;
-        BREW_GROW(b->d_logits, 2 * b->reads.n, b->d_logits_cap);
-        memset(b->d_logits, 0, 2 * b->reads.n * sizeof *b->d_logits);
-        double share = 1 / (double)(items * requests);
-        for (size_t i = 0; i < b->reads.n; i++) {
-            brew_logits row = {2, b->result.logits + 2 * i, 0};
-            loss += share *
-                    brew_loss_labels(&row, (int32_t)(i % 2), NULL, 0, share, b->d_logits + 2 * i);
-        }
+        loss += loss_of(b, 1 / (double)((int64_t)b->reads.n * requests));
         double between = seconds(CLOCK_MONOTONIC);
-        if (brew_learner_backward(b->learner, b->d_logits, NULL, err) < 0) return -1;
+        if (brew_learner_backward(b->learner, b->d_logits, b->d_rest, err) < 0) return -1;
         forward += between - begun;
         backward += seconds(CLOCK_MONOTONIC) - between;
     }
-    double begun = seconds(CLOCK_MONOTONIC), norm = brew_learner_norm(b->learner);
+    double begun = seconds(CLOCK_MONOTONIC), cpu_begun = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    double norm = brew_learner_norm(b->learner);
     brew_adamw step = {.lr = 1e-5,
                        .beta1 = 0.9,
                        .beta2 = 0.999,
@@ -105,14 +125,14 @@ static int measure(struct bench *b, long query, long items, long length, long re
                        .scale = norm > 1 ? 1 / norm : 1,
                        .step = ++b->step};
     brew_learner_update(b->learner, &step);
-    double end = seconds(CLOCK_MONOTONIC);
+    double end = seconds(CLOCK_MONOTONIC), cpu_end = seconds(CLOCK_PROCESS_CPUTIME_ID);
     brew_learner_plan plan;
     brew_learner_plan_bytes(brew_learner_config(b->learner), b->be->precision, &b->options,
                             (int64_t)b->star.n_ids, (int64_t)b->reads.n, (int64_t)b->reads.n * 2,
                             &plan);
     printf("{\"seconds\":%.6f,\"forward\":%.6f,\"backward\":%.6f,\"update\":%.6f,\"cpu\":%.6f,"
-           "\"bytes\":%lld,\"planned\":%zu,\"loss\":%.6f,\"level\":\"%s\"}\n",
-           end - start, forward, backward, end - begun, seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu,
+           "\"cpu_update\":%.6f,\"bytes\":%lld,\"planned\":%zu,\"loss\":%.6f,\"level\":\"%s\"}\n",
+           end - start, forward, backward, end - begun, cpu_end - cpu, cpu_end - cpu_begun,
            peak_bytes(), plan.total, loss, b->be->level);
     fflush(stdout);
     return 0;
@@ -148,5 +168,6 @@ int main(int argc, char **argv) {
     brew_reads_release(&b.reads);
     brew_read_result_release(&b.result);
     free(b.d_logits);
+    free(b.d_rest);
     return status < 0;
 }
