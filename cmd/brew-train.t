@@ -27,12 +27,14 @@ records() { # how many, seed
 records 64 7 >train.jsonl
 records 16 8 >valid.jsonl
 brew-tokenize -m "$tiny" -o train.tar train.jsonl
+# shellcheck disable=SC2317 # called through ok
 train() { # out, options...
     t_out=$1
     shift
-    brew-train -q -m "$tiny" -o "$t_out" --precision f32 --batch 8 --lr ${rate:-0.01} "$@"
+    brew-train -q -m "$tiny" -o "$t_out" --precision f32 --batch 8 --lr "${rate:-0.01}" "$@"
 }
 loss() { sed 's/.*"loss":\([0-9.e-]*\),.*/\1/' "$1/metrics.jsonl"; }
+# shellcheck disable=SC2317
 below() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a < b)}'; }
 untimed() { sed 's/,"seconds":.*//' "$1/metrics.jsonl"; }
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "io/provenance.h"
 #include "train/order.h"
+#include "train/teacher.h"
 
 // One input.
 struct feed {
@@ -18,6 +19,7 @@ struct feed {
     bool pipe, held;
     brew_in *in;
     brew_source *source; // while it is read
+    brew_lesson *lesson; // the teacher's stream beside it, or NULL
     brew_batch batch;    // all of it, if held
     uint64_t n;          // requests, once surveyed
     uint64_t passes;     // begun, if read as it goes
@@ -43,8 +45,10 @@ struct brew_data {
 
 static void close_feed(struct feed *feed) {
     brew_source_free(feed->source);
+    brew_lesson_close(feed->lesson);
     brew_in_close(feed->in);
     feed->source = NULL;
+    feed->lesson = NULL;
     feed->in = NULL;
 }
 
@@ -54,7 +58,10 @@ static int open_feed(brew_data *data, struct feed *feed, brew_err *err) {
     if (!(feed->in = brew_in_open(feed->path, err))) return -1;
     brew_in_digest_start(feed->in);
     feed->source = brew_source_open(feed->in, &data->options.reading, err);
-    return feed->source ? 0 : -1;
+    if (!feed->source) return -1;
+    if (!data->options.teacher) return 0;
+    feed->lesson = brew_lesson_open(data->options.teacher, &data->options.reading, err);
+    return feed->lesson ? 0 : -1;
 }
 
 // At the clean end: what the input was.
@@ -85,8 +92,12 @@ static int read_one(brew_data *data, struct feed *feed, brew_batch *batch, brew_
     int got;
     while ((got = brew_source_next(feed->source, &line, err)) > 0) {
         brew_err failed;
+        const float *logits = NULL, *rest = NULL;
+        if (!line.failed && feed->lesson &&
+            brew_lesson_find(feed->lesson, line.star, line.request, &logits, &rest, err))
+            return -1;
         if (!line.failed && !brew_batch_add(batch, line.star, line.request,
-                                            task_of(data, feed, &line), NULL, NULL, &failed))
+                                            task_of(data, feed, &line), logits, rest, &failed))
             return 1;
         if (!line.failed) line.failed = &failed;
         if (feed->sha256[0]) continue;

@@ -182,7 +182,11 @@ struct lesson {
 static int hear_teacher(brew_engine *e, struct lesson *lesson, brew_err *err) {
     const brew_star *star = &e->micro.star;
     if (e->teacher) {
-        return brew_fail(err, BREW_INTERNAL, "no teacher yet");
+        brew_forward_options options = {.with_rest = true};
+        if (brew_model_forward(e->teacher, star, &options, &e->lesson, err))
+            return brew_err_context(err, "the teacher");
+        *lesson = (struct lesson){e->lesson.label_logits, e->lesson.rest, e->lesson.logit_splits};
+        return 0;
     }
     BREW_GROW(e->splits, star->n_answers + 1, e->splits_cap);
     e->splits[0] = 0;

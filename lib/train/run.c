@@ -31,10 +31,12 @@ static void close_all(brew_run_parts *run) {
     brew_data_free(run->job.data);
     brew_data_free(run->job.valid);
     brew_rundir_close(run->job.dir);
+    brew_teacher_free(run->teacher);
     brew_encoder_free(run->encoder);
     brew_backend_close(run->be);
     brew_config_release(&run->config);
     brew_source_id_release(&run->model);
+    brew_source_id_release(&run->teacher_id);
     brew_modeldir_close(run->dir);
     brew_json_free(run->identity);
     free(run->spooled);
@@ -81,6 +83,23 @@ static int open_model(brew_run_parts *run, brew_err *err) {
     return 0;
 }
 
+static int open_teacher(brew_run_parts *run, brew_err *err) {
+    const brew_run_options *o = run->options;
+    if (!o->teacher) return 0;
+    brew_student student = {run->dir, run->encoder, run->config.vocab};
+    run->teacher =
+        brew_teacher_look(o->teacher, o->teacher_precision, o->kernel, o->pool, &student, err);
+    if (!run->teacher) return -1;
+    if (brew_teacher_dir(run->teacher))
+        brew_source_id_read(&run->teacher_id, brew_teacher_dir(run->teacher));
+    if (brew_teacher_is_stream(run->teacher) && o->mix)
+        return brew_fail(err, BREW_USAGE, "a teacher's stream goes with one input, not with --mix");
+    tell(run, o->note, "the teacher %s, %s",
+         brew_teacher_is_stream(run->teacher) ? "was heard" : "is heard now",
+         brew_teacher_arithmetic(run->teacher));
+    return 0;
+}
+
 // ---- the data ----
 
 // Standard input to DIR/input, if that is not there from an earlier start.
@@ -118,13 +137,16 @@ static int split_mix(const char *text, brew_data_input *input, char **path, brew
 
 static brew_data_options data_options(const brew_run_parts *run) {
     const brew_run_options *o = run->options;
+    int64_t context = run->config.context;
+    if (run->teacher && brew_teacher_context(run->teacher) < context)
+        context = brew_teacher_context(run->teacher);
     bool texts = run->job.objective.lm != 0;
     return (brew_data_options){
         .reading = {.pool = o->pool,
                     .encoder = run->encoder,
                     .texts = texts,
                     .vocab = (size_t)run->config.vocab,
-                    .context = run->config.context,
+                    .context = context,
                     .max_query = o->max_query_tokens,
                     .fit = (enum brew_fit)o->fit},
         .seed = (uint64_t)o->seed,
@@ -159,6 +181,7 @@ static int open_data(brew_run_parts *run, brew_err *err) {
     options.shuffle = o->order == 1;
     options.epochs = o->steps || o->tokens ? 0 : o->epochs ? o->epochs : 1;
     options.role = "records";
+    if (run->teacher && brew_teacher_is_stream(run->teacher)) options.teacher = o->teacher;
     if (!rc) run->job.data = brew_data_open(inputs, n, &options, err);
     for (size_t i = 0; i < n; i++) free(paths[i]); // the data keep copies of their own
     free(paths);
@@ -197,6 +220,7 @@ static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
     brew_plan_add(plan, "operands", p.operands);
     brew_plan_add(plan, "activations", p.activations);
     brew_plan_add(plan, "scratch", p.scratch);
+    if (run->teacher) brew_plan_add(plan, "teacher", brew_teacher_bytes(run->teacher, rows));
     brew_plan_add(plan, "requests", facts->bytes + (run->job.valid ? valid->bytes : 0));
 }
 
@@ -274,7 +298,8 @@ static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) 
     const brew_run_options *o = run->options;
     brew_buf log = {0};
     run->job.learner = brew_learner_open(run->dir, run->be, &run->learner, err);
-    if (!run->job.learner) return -1;
+    if (!run->job.learner || (run->teacher && brew_teacher_load(run->teacher, err))) return -1;
+    run->job.teacher = run->teacher ? brew_teacher_model(run->teacher) : NULL;
     if (o->log)
         brew_buf_adds(&log, o->log);
     else
@@ -300,8 +325,8 @@ static int open_run(brew_run_parts *run, const char *sum, brew_train_result *res
 }
 
 static int run_all(brew_run_parts *run, brew_train_result *result, brew_err *err) {
-    if (brew_run_check(run, err) || open_model(run, err) || open_data(run, err) ||
-        open_valid(run, err) || brew_run_count_steps(run, err))
+    if (brew_run_check(run, err) || open_model(run, err) || open_teacher(run, err) ||
+        open_data(run, err) || open_valid(run, err) || brew_run_count_steps(run, err))
         return -1;
     brew_buf sum = {0};
     int rc = check_plan(run, &sum, err);

@@ -85,6 +85,7 @@ static void put_arguments(brew_json *to, const brew_run_parts *run) {
         put_word(to, "tau", o->tau);
         put_word(to, "div", divergences[o->divergence]);
         if (o->divergence >= 2) put_real(to, "skew", o->skew_beta);
+        put_word(to, "teacher-arithmetic", brew_teacher_arithmetic(run->teacher));
     }
     for (size_t i = 0; o->mix && i < o->n_inputs; i++) {
         const char *colon = strrchr(o->inputs[i], ':');
@@ -106,6 +107,13 @@ brew_json *brew_run_identity(const brew_run_parts *run) {
     brew_json_set(json, "model", model);
     brew_json_set(json, "records", brew_data_identity(run->job.data));
     if (run->job.valid) brew_json_set(json, "valid", brew_data_identity(run->job.valid));
+    if (run->teacher) {
+        // In memory or from a stream, it says the same.
+        brew_json *teacher = brew_json_new_array();
+        const char *digest = brew_teacher_digest(run->teacher);
+        brew_json_push(teacher, brew_json_new_string(digest, strlen(digest)));
+        brew_json_set(json, "teacher", teacher);
+    }
     return json;
 }
 
@@ -113,11 +121,15 @@ brew_json *brew_run_provenance(const brew_run_parts *run) {
     brew_json *chain = brew_json_new_array(), *arguments = brew_json_new_object();
     put_arguments(arguments, run);
     int64_t model_from = brew_provenance_join(chain, run->model.chain);
+    int64_t teacher_from = brew_provenance_join(chain, run->teacher_id.chain);
     brew_data_join(run->job.data, chain);
     if (run->job.valid) brew_data_join(run->job.valid, chain);
     brew_json *entry = brew_provenance_add(chain, run->options->tool, run->options->version,
                                            arguments, run->options->seed);
     brew_provenance_input(entry, "model", run->model.sha256, run->model.bytes, model_from);
+    if (run->teacher)
+        brew_provenance_input(entry, "teacher", brew_teacher_digest(run->teacher),
+                              run->teacher_id.bytes, teacher_from);
     brew_data_provenance(run->job.data, entry);
     if (run->job.valid) brew_data_provenance(run->job.valid, entry);
     return chain;

@@ -4,6 +4,7 @@
 
 #include "train/plan.h"
 #include "train/run.h"
+#include "train/teacher.h"
 
 // What a model on disk was: its digest, and the chain of what made it.
 typedef struct brew_source_id {
@@ -25,7 +26,8 @@ typedef struct brew_run_parts {
     char *spooled; // path of the kept input
     brew_source_id model;
     brew_json *identity;
-    struct brew_teacher *teacher; // train/teacher.h
+    brew_teacher *teacher;
+    brew_source_id teacher_id; // of a model
 } brew_run_parts;
 
 // Cross-checks and defaults: fills job, learner and memory with what needs no files.
