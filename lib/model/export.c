@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/out.h"
+#include "model/export_parts.h"
 
 static const size_t shard_max = 5000000000u; // what transformers takes, too
 
@@ -157,7 +158,22 @@ static int copy_files(const brew_export *job, const char *path, brew_err *err) {
     return 0;
 }
 
+// tokenizer.json and tokenizer_config.json, where a GGUF file holds a tokenizer.
+static int make_tokenizer(const brew_export *job, const char *path, brew_err *err) {
+    brew_buf text = {0};
+    brew_json *settings = NULL;
+    int rc = brew_export_tokenizer_gguf(job->from, &text, &settings, err);
+    if (rc > 0) {
+        rc = write_file(path, "tokenizer.json", text.ptr, text.len, err);
+        if (!rc) rc = write_json(path, "tokenizer_config.json", settings, err);
+    }
+    brew_json_free(settings);
+    brew_buf_release(&text);
+    return rc;
+}
+
 brew_json *brew_export_config(const brew_modeldir *from, brew_err *err) {
+    if (brew_modeldir_gguf(from)) return brew_export_config_gguf(from, err);
     size_t len;
     const char *bytes = brew_modeldir_file(from, "config.json", &len);
     if (!bytes) {
@@ -181,6 +197,7 @@ static int write_config(const brew_export *job, const char *path, brew_err *err)
 
 int brew_export_write(const brew_export *job, const char *path, brew_err *err) {
     if (write_tensors(job, path, err) || copy_files(job, path, err)) return -1;
+    if (brew_modeldir_gguf(job->from) && make_tokenizer(job, path, err)) return -1;
     if (job->provenance && write_json(path, "brew.json", job->provenance, err)) return -1;
     return write_config(job, path, err);
 }
