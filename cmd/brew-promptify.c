@@ -9,7 +9,7 @@
 #include "text/prompt/leaks.h"
 #include "text/prompt/mix.h"
 
-static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *shard, *output;
+static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *at, *shard, *output;
 static int split = BREW_SPLITS; // all
 static int64_t max_history, max_questions, memory_mb = 512, expect;
 static bool allow_empty;
@@ -21,6 +21,7 @@ static struct brew_opt options[] = {
     BREW_OPT_CHOICE(0, "split", &split, "train|valid|test|all", "events to ask about (all)"),
     BREW_OPT_STRING(0, "candidates", &candidates, "FILE",
                     "ask about these rows of member and item instead"),
+    BREW_OPT_STRING(0, "at", &at, "TIME", "ask about the candidates as of this time"),
     BREW_OPT_STRING(0, "state", &state_path, "FILE", "use what an earlier run has fitted"),
     BREW_OPT_STRING(0, "save-state", &save_path, "FILE", "write what this run has fitted"),
     BREW_OPT_INT(0, "max-history", &max_history, 0, 1 << 20, "N", "history lines, at most"),
@@ -112,9 +113,33 @@ static size_t n_parts;
 static brew_batch *batch;
 static brew_out *out;
 
+// ISO 8601, or a number in the unit of the (first) log.
+static int parse_at(const brew_task *task, brew_events_options *how) {
+    if (!at) return 0;
+    enum brew_time_unit unit = task->logs[0].time_unit == BREW_TIME_MS ? BREW_TIME_MS : BREW_TIME_S;
+    if (!candidates) brew_cli_usage(&cli, "--at is for --candidates");
+    if (brew_time_parse(at, strlen(at), BREW_TIME_ISO, &how->at) ||
+        (brew_time_parse(at, strlen(at), unit, &how->at) && how->at))
+        return 0;
+    return brew_fail(&cli.err, BREW_USAGE, "--at is not a time: ISO 8601, or a number in %s",
+                     unit == BREW_TIME_MS ? "ms" : "seconds");
+}
+
+// A window reaches back from a moment; candidates may have none.
+static int check_windows(const brew_task *task) {
+    if (!candidates || at || task->candidates.time_column || !task->features) return 0;
+    for (size_t f = 0; f < task->features->n; f++)
+        if (task->features->list[f].window)
+            return brew_fail(
+                &cli.err, BREW_USAGE,
+                "--candidates needs --at, or a column of times: features have windows");
+    return 0;
+}
+
 static int open_part(part *p, const brew_mix_part *from, brew_events_options how) {
     brew_task *task = p->task = brew_task_load(from->path, &cli.err);
     if (!task) return -1;
+    if (parse_at(task, &how) || check_windows(task)) return -1;
     if (state_path && brew_state_load(&p->state, task, state_path, &cli.err)) return -1;
     if (split != BREW_SPLITS && split && !has_split(task))
         brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
@@ -123,6 +148,7 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     if (brew_prompter_open(prompter, task, reject, NULL, &cli.err)) return -1;
     if (brew_cli_given(&cli, "max-history")) prompter->max_history = (size_t)max_history;
     if (brew_cli_given(&cli, "questions")) prompter->max_questions = (size_t)max_questions;
+    if (brew_cli_given(&cli, "questions")) task->candidates.whole_requests = false;
     for (int s = 0; s < BREW_SPLITS; s++) prompter->wanted[s] = split == BREW_SPLITS || split == s;
     prompter->candidates = candidates != NULL;
     prompter->seed = (uint64_t)cli.seed;

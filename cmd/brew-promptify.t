@@ -256,6 +256,47 @@ echo '{"tasks": [{"file": "two.task.json", "share": 2}]}' >"$work/share.json"
 exits 2 "a share above 1" brew-promptify --mix "$work/share.json"
 says 'share.json:1: "tasks\[0\].share" is 2, not from' "is named"
 
+# With requests: a record for each, however many candidates; as of a time, nothing later is seen.
+cp testdata/promptify/jobs.jsonl testdata/promptify/members.csv "$work"
+sed 's/"questions": {"max": 2}/&, "candidates": {"request": "rq", "time": "at"}/' "$jobs" >"$work/night.task.json"
+cat >"$work/night.csv" <<'END'
+at,rq,job,who
+2026-01-06T00:00:00Z,r2,j7,ann
+2026-01-06T00:00:00Z,r2,j2,ann
+2026-01-06T00:00:00Z,r2,j1,ann
+2026-01-03T00:00:01Z,r1,j2,ann
+2026-01-03T00:00:01Z,r1,j2,ann
+2026-01-09T00:00:00Z,r1,j2,bo
+END
+shown() { # request, items, histories, earlier, time, of each record
+    sed -n 's/.*"item_ids":\(\[[^]]*\]\).*"item_history":\(\[[^]]*\]\).*"request":"\([^"]*\)","time":\([0-9]*\),"history":\([0-9]*\).*/\3 \1 \2 \5 \4/p' "$1"
+}
+exits 0 "candidates with requests and times" brew-promptify -t "$work/night.task.json" --candidates "$work/night.csv"
+shown "$work/out" >"$work/got"
+cat >"$work/want" <<'END'
+r1 ["j2"] [1] 4 1767398401
+r2 ["j1","j2","j7"] [3,1,0] 6 1767657600
+r1 ["j2"] [3] 2 1767916800
+END
+same "$work/got" "$work/want" "each sees what was before it"
+run brew-promptify -t "$work/night.task.json" --candidates "$work/night.csv" --at 2026-01-03T00:00:01Z
+shown "$work/out" | awk '{print $4, $5}' | sort -u >"$work/got"
+printf '1 1767398401\n4 1767398401\n' >"$work/want"
+same "$work/got" "$work/want" "--at decides for all"
+run brew-promptify -t "$work/night.task.json" --candidates "$work/night.csv" --questions 2
+is "$(grep -c '"request":"r2"' "$work/out")" 2 "--questions divides requests, too"
+brew-promptify -t "$work/night.task.json" --candidates "$work/night.csv" >"$work/whole-night"
+for shard in 1 2; do brew-promptify -t "$work/night.task.json" --candidates "$work/night.csv" --shard $shard/2; done >"$work/out"
+same "$work/out" "$work/whole-night" "two shards are the whole"
+brew-promptify -t "$rates" --candidates "$work/early.csv" --at 978307200 | head -n 1 >"$work/out"
+ok "features are told of candidates" grep -q '"items":\["[^"]*, [a-z]* by [a-z]*:"' "$work/out"
+exits 2 "--at without --candidates" brew-promptify -t "$jobs" --at 5
+exits 2 "--at noon" brew-promptify -t "$jobs" --candidates "$work/night.csv" --at noon
+sed 's/"count", "as_of": "split"/"count", "window_days": 30/' "$rates" >"$work/window.task.json"
+sed -i "s#ml-latest-small#$PWD/testdata/ml-latest-small#" "$work/window.task.json"
+exits 2 "a window needs a time" brew-promptify -t "$work/window.task.json" --candidates "$work/early.csv"
+says "needs --at" "is said"
+
 # The page's example: its files, its output, which the page breaks into lines.
 page() {
     awk -v at="example: $1" 'substr($0, 5) == at {on = 1; next} on && /^\.Ed/ {exit} on && !/^\./' \

@@ -5,7 +5,7 @@
 
 #include "base/num.h"
 
-enum { MAX_COLUMNS = 512, ABSENT = 0xffff };
+enum { MAX_COLUMNS = 512, ABSENT = 0xffff, CANDIDATE = 0xff }; // CANDIDATE: instead of a log
 
 int brew_row_bad(brew_err *err, const char *why) {
     brew_fail(err, BREW_DATA, "%s", why);
@@ -77,22 +77,47 @@ void brew_row_by_unit(const brew_row *row, brew_buf *out) {
     put_field(out, row->rest);
 }
 
+size_t brew_task_candidates_log(const brew_task *task) {
+    size_t log = 0;
+    while (log + 1 < task->n_logs && task->asked && !task->asked[log]) log++;
+    return log;
+}
+
+// The log, or that it is a candidate, whose key is its request. Returns whether it is.
+static bool get_log(const brew_task *task, brew_cursor *c, brew_row *out) {
+    uint64_t log = get_be(c, 1);
+    bool candidate = log == CANDIDATE;
+    out->log = candidate ? brew_task_candidates_log(task) : (size_t)log;
+    out->key = (brew_field){c->at, 0};
+    if (candidate)
+        out->key.len = get_id(c).len + 1;
+    else
+        out->key = get_key(c, &task->logs[log]);
+    return candidate;
+}
+
+static uint64_t log_number(const brew_row *row) {
+    return row->action < 0 ? CANDIDATE : row->log;
+}
+
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out) {
     put_be(out, task->logs[row->log].items, 1);
     put_id(out, row->item);
     brew_put_time(out, row->time);
     put_id(out, row->member);
-    put_be(out, row->log, 1);
+    put_be(out, log_number(row), 1);
     put_field(out, row->key);
     put_be(out, (uint64_t)(row->action + 1), 2);
     put_field(out, row->rest);
 }
 
+// Candidates stand behind all events, whatever their time.
 void brew_row_by_member(const brew_row *row, brew_buf *out) {
     put_id(out, row->member);
-    brew_put_time(out, row->time);
-    put_be(out, row->log, 1);
+    brew_put_time(out, row->action < 0 ? BREW_TIME_NEVER : row->time);
+    put_be(out, log_number(row), 1);
     put_field(out, row->key);
+    if (row->action < 0) brew_put_time(out, row->time);
     put_id(out, row->item);
     put_be(out, (uint64_t)(row->action + 1), 2);
     put_field(out, row->rest);
@@ -117,8 +142,7 @@ size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, br
     out->item = get_id(&c);
     out->time = brew_get_time(&c);
     out->member = get_id(&c);
-    out->log = (size_t)get_be(&c, 1);
-    out->key = get_key(&c, &task->logs[out->log]);
+    get_log(task, &c, out);
     size_t unit_len = (size_t)(c.at - bytes);
     out->action = (int)get_be(&c, 2) - 1;
     out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
@@ -128,8 +152,7 @@ size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, br
 void brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
     brew_cursor c = {bytes};
     *out = (brew_row){.time = brew_get_time(&c)};
-    out->log = (size_t)get_be(&c, 1);
-    out->key = get_key(&c, &task->logs[out->log]);
+    if (get_log(task, &c, out)) out->time = brew_get_time(&c);
     out->item = get_id(&c);
     out->action = (int)get_be(&c, 2) - 1;
     out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
@@ -138,12 +161,13 @@ void brew_row_of_member(const brew_task *task, const char *bytes, size_t len, br
 int brew_row_rest(const brew_log *log, brew_field rest, brew_member *member, brew_event *event) {
     brew_cursor c = {rest.ptr};
     int split = log->split;
-    if (!rest.len) return split; // a candidate has none
-    if (log->weight_column) {
+    bool candidate = event->action < 0;
+    if (!rest.len) return split; // a candidate without a context
+    if (log->weight_column && !candidate) {
         uint64_t bits = get_be(&c, 8);
         memcpy(&event->weight, &bits, sizeof bits);
     }
-    if (log->split_column) split = (int)get_be(&c, 1);
+    if (log->split_column && !candidate) split = (int)get_be(&c, 1);
     if (!log->context.n) return split;
     brew_field *context = brew_arena_alloc(&member->arena, log->context.n * sizeof *context);
     for (size_t i = 0; i < log->context.n; i++) {
@@ -173,11 +197,24 @@ static int place(places *p, const char *name) {
     return (int)p->n++;
 }
 
-static places places_of(const brew_log *log, bool candidates) {
+// Candidates have their own columns of time and request.
+static places places_of_candidates(const brew_log *log, const brew_candidates *how) {
     places p = {0};
     place(&p, log->member_column);
-    place(&p, log->slate && candidates ? "item" : log->item_column);
-    if (candidates) return p;
+    place(&p, log->slate ? "item" : log->item_column);
+    p.time = place(&p, how->time_column);
+    p.key = p.n;
+    place(&p, how->request_column);
+    p.n_key = p.n - p.key;
+    p.context = p.n;
+    for (size_t i = 0; how->context && i < log->context.n; i++) place(&p, log->context.names[i]);
+    return p;
+}
+
+static places places_of(const brew_log *log) {
+    places p = {0};
+    place(&p, log->member_column);
+    place(&p, log->item_column);
     p.time = place(&p, log->time_column);
     p.value = place(&p, log->value_column);
     p.weight = place(&p, log->weight_column);
@@ -205,6 +242,18 @@ static int split_named(brew_field name) {
     return -1;
 }
 
+static int take_context(const reading *r, const brew_field *fields, brew_err *err) {
+    brew_buf *rest = &r->reader->rest;
+    for (size_t i = 0; i < r->log->context.n; i++) {
+        brew_field field = fields[r->at.context + i];
+        if (field.len >= ABSENT)
+            return brew_row_bad(err, "a field of more than 65534 bytes in an event's context");
+        put_be(rest, field.ptr ? field.len : ABSENT, 2);
+        put_field(rest, field);
+    }
+    return 0;
+}
+
 // Weight, split and context of the row into reader->rest.
 static int take_rest(const reading *r, const brew_field *fields, brew_err *err) {
     const brew_log *log = r->log;
@@ -227,14 +276,7 @@ static int take_rest(const reading *r, const brew_field *fields, brew_err *err) 
         if (split < 0) return brew_row_bad(err, "the split is not train, valid or test");
         put_be(rest, (uint64_t)split, 1);
     }
-    for (size_t i = 0; i < log->context.n; i++) {
-        brew_field field = fields[r->at.context + i];
-        if (field.len >= ABSENT)
-            return brew_row_bad(err, "a field of more than 65534 bytes in an event's context");
-        put_be(rest, field.ptr ? field.len : ABSENT, 2);
-        put_field(rest, field);
-    }
-    return 0;
+    return take_context(r, fields, err);
 }
 
 static int take_key(const reading *r, const brew_field *fields, brew_err *err) {
@@ -287,23 +329,35 @@ static int take_slate(const reading *r, brew_row *row, brew_field cell, brew_err
     return 0;
 }
 
+static int take_candidate(const reading *r, const brew_field *fields, brew_err *err) {
+    brew_rows_of *reader = r->reader;
+    const brew_candidates *how = &reader->task->candidates;
+    brew_row row = {.log = reader->log, .member = fields[0], .item = fields[1], .action = -1};
+    if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
+    if (!brew_is_id(fields[1])) return brew_row_bad(err, "no item");
+    row.time = reader->at;
+    brew_field time = r->at.time < 0 ? (brew_field){0} : fields[r->at.time];
+    if (r->at.time >= 0 && reader->at == BREW_TIME_NEVER &&
+        (!time.ptr || !brew_time_parse(time.ptr, time.len, how->time_unit, &row.time)))
+        return brew_row_bad(err, "the time is not one in the task's unit");
+    if (take_key(r, fields, err)) return 1;
+    if (!how->request_column) brew_buf_addc(&reader->key, 0);
+    if (how->request_column && reader->key.len == 1) return brew_row_bad(err, "no request");
+    brew_buf_reset(&reader->rest);
+    if (how->context && take_context(r, fields, err)) return 1;
+    row.key = (brew_field){reader->key.ptr, reader->key.len};
+    row.rest = (brew_field){reader->rest.ptr ? reader->rest.ptr : "", reader->rest.len};
+    return reader->take(reader->arg, &row, err);
+}
+
 static int take_row(void *state, const brew_field *fields, brew_err *err) {
     const reading *r = state;
     brew_rows_of *reader = r->reader;
-    brew_row row = {.log = reader->log, .member = fields[0], .time = BREW_TIME_NEVER, .action = -1};
+    brew_row row = {.log = reader->log, .member = fields[0], .action = -1};
     reader->n++;
+    if (reader->candidates) return take_candidate(r, fields, err);
     if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
     if (!r->log->slate && !brew_is_id(fields[1])) return brew_row_bad(err, "no item");
-    if (reader->candidates) {
-        row.item = fields[1];
-        if (!brew_is_id(fields[1])) return brew_row_bad(err, "no item");
-        brew_buf_reset(&reader->key);
-        for (size_t i = 0; i < r->log->key.n + (r->log->request_column != NULL); i++)
-            brew_buf_addc(&reader->key, 0);
-        row.key = (brew_field){reader->key.len ? reader->key.ptr : "", reader->key.len};
-        row.rest = (brew_field){"", 0};
-        return reader->take(reader->arg, &row, err);
-    }
     brew_field time = r->at.time < 0 ? (brew_field){0} : fields[r->at.time];
     if (r->at.time < 0)
         row.time = (int64_t)reader->n * 1000;
@@ -322,7 +376,9 @@ static int take_row(void *state, const brew_field *fields, brew_err *err) {
 int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *reject, void *arg,
                      brew_events_counts *counts, brew_err *err) {
     const brew_log *log = &reader->task->logs[reader->log];
-    reading r = {reader, log, places_of(log, reader->candidates)};
+    reading r = {reader, log,
+                 reader->candidates ? places_of_candidates(log, &reader->task->candidates)
+                                    : places_of(log)};
     int status = brew_rows_read(path, reader->candidates ? NULL : &log->events, r.at.names, r.at.n,
                                 take_row, &r, reject, arg, counts, err);
     brew_buf_release(&reader->key);

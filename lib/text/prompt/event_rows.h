@@ -10,7 +10,7 @@
 typedef struct brew_row {
     size_t log;
     brew_field member, item;
-    brew_field key; // request and key columns, each ended by NUL
+    brew_field key; // request and key columns, each ended by NUL; of a candidate its request alone
     int64_t time;
     int action; // -1: a candidate
     brew_field rest;
@@ -24,6 +24,7 @@ typedef struct brew_rows_of {
     const brew_task *task;
     size_t log;
     bool candidates;
+    int64_t at; // of candidates; BREW_TIME_NEVER: their own column, if there is one
     brew_take_row_fn *take;
     void *arg;
     uint64_t n; // rows read so far: times of a log without them
@@ -47,6 +48,9 @@ size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, br
 void brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out);
 // Fills weight and context from the rest; the split it tells, or -1.
 int brew_row_rest(const brew_log *log, brew_field rest, brew_member *member, brew_event *event);
+
+// The log that candidates are asked as: the first that is asked.
+size_t brew_task_candidates_log(const brew_task *task);
 
 void brew_put_be64(brew_buf *out, uint64_t value);
 void brew_put_time(brew_buf *out, int64_t time);

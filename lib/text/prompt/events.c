@@ -41,8 +41,7 @@ static int add_row(void *arg, const brew_row *row, brew_err *err) {
     if (options->item_known &&
         !options->item_known(options->arg, log, row->item.ptr, row->item.len))
         return brew_row_bad(err, "the item is not in the item table");
-    if (row->time != BREW_TIME_NEVER && row->time > events->ends[log])
-        events->ends[log] = row->time;
+    if (row->action >= 0 && row->time > events->ends[log]) events->ends[log] = row->time;
     bool unit = events->task->logs[log].units && row->action >= 0;
     brew_buf_reset(&events->key);
     if (unit)
@@ -71,8 +70,12 @@ static int read_all(brew_events *events, brew_err *err) {
                 return -1;
     }
     if (!options->candidates) return 0;
-    brew_rows_of reader = {.task = task, .take = add_row, .arg = events, .candidates = true};
-    while (reader.log + 1 < task->n_logs && task->asked && !task->asked[reader.log]) reader.log++;
+    brew_rows_of reader = {.task = task,
+                           .log = brew_task_candidates_log(task),
+                           .take = add_row,
+                           .arg = events,
+                           .candidates = true,
+                           .at = options->at ? options->at : BREW_TIME_NEVER};
     return brew_rows_of_log(&reader, options->candidates, options->reject, options->arg,
                             &events->counts, err);
 }
@@ -169,7 +172,7 @@ static int pass_on(brew_events *events, passing *p, const char *bytes, size_t le
     }
     brew_buf_reset(&p->unit);
     brew_buf_add(&p->unit, bytes, unit_len);
-    bool candidate = row.time == BREW_TIME_NEVER;
+    bool candidate = row.action < 0;
     if (p->item.len != row.item.len + 2 || memcmp(p->item.ptr, bytes, row.item.len + 2)) {
         brew_buf_reset(&p->item);
         brew_buf_add(&p->item, bytes, row.item.len + 2);
@@ -178,7 +181,7 @@ static int pass_on(brew_events *events, passing *p, const char *bytes, size_t le
     }
     if (!p->events || p->time != row.time) p->before = p->events;
     p->time = row.time;
-    p->events++;
+    p->events += !candidate;
     events->counts.events += !candidate;
     if (events->by_time && !candidate) {
         brew_buf_reset(&events->key);
@@ -294,7 +297,7 @@ static void add_event(const brew_events *events, brew_member *member, const char
                           .log = (uint8_t)row.log,
                           .weight = 1,
                           .item_history = brew_get_be64(&c)};
-    if (log->request_column) {
+    if (log->request_column || row.action < 0) {
         event->request_len = strlen(row.key.ptr);
         event->request = brew_arena_strndup(&member->arena, row.key.ptr, event->request_len);
     }

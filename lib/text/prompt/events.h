@@ -81,9 +81,12 @@ typedef struct brew_events_options {
     size_t memory_bytes;    // 0: 512 MiB
     uint64_t shard, shards; // 1..shards; 0: all
     bool all_first; // members of all shards come, until brew_events_rewind: then the shard's
-    // Rows of (member, item) without a time, or NULL: they come as events of the first log that is asked,
-    // after all others of their member, with time BREW_TIME_NEVER and action -1. They belong to no split.
+    // Rows of (member, item) and what task->candidates names, or NULL: they come as events of the first log
+    // that is asked, after all others of their member whatever their time, by (request, time, item), with
+    // action -1. They belong to no split and are not counted. Their time is `at` (ms), or if that is 0
+    // their own, or BREW_TIME_NEVER.
     const char *candidates;
+    int64_t at;
     brew_reject_fn *reject; // NULL: the first bad row is an error
     brew_known_fn *item_known, *member_known;
     void *arg; // for the three

@@ -26,8 +26,8 @@ static const char *gap_words(int64_t ms) {
 // Since the member's last event of an earlier time, whatever became of it.
 static void put_gap(const brew_subject *s) {
     const brew_event *e = s->event;
-    while (e > s->member->events && e->time == s->event->time) e--;
-    if (e->time == s->event->time)
+    while (e > s->member->events && e->time >= s->event->time) e--;
+    if (e->time >= s->event->time)
         brew_buf_adds(s->value, "first");
     else if (s->event->time == BREW_TIME_NEVER)
         brew_buf_adds(s->value, "later");

@@ -113,8 +113,9 @@ static void ask(planner *p, size_t event) {
 static bool together(const planner *p, const brew_event *a, const brew_event *b) {
     const brew_log *log = &p->task->logs[a->log];
     if (a->log != b->log) return false;
-    if (log->units && b->time > a->known) return false; // it could be told of a
-    if (log->request_column)
+    if (a->action < 0 && a->time != b->time) return false;
+    if (a->action >= 0 && log->units && b->time > a->known) return false; // it could be told of a
+    if (log->request_column || a->action < 0)
         return a->request_len == b->request_len && !memcmp(a->request, b->request, a->request_len);
     return !log->slate || a->time == b->time;
 }
@@ -176,8 +177,9 @@ static void plan_all(planner *p, int split) {
             if (e->log != log || candidate != (split == BREW_SPLITS)) continue;
             if (!candidate && e->split != split) continue;
             size_t n = plan->n_asked - from;
-            if (n == p->max_questions ||
-                (n && !candidate && !together(p, &p->events[plan->asked[from]], e))) {
+            bool whole = candidate && p->task->candidates.whole_requests;
+            if ((n == p->max_questions && !whole) ||
+                (n && !together(p, &p->events[plan->asked[from]], e))) {
                 add(p, from, n, split);
                 from = plan->n_asked;
             }

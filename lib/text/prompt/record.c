@@ -28,6 +28,12 @@ static const brew_question *kind_of(const items *it, size_t i) {
     return &it->log->questions[i % it->kinds];
 }
 
+// Do the events asked about have a time? All candidates of a record have the same.
+static bool has_time(const items *it) {
+    const brew_event *first = event_of(it, 0);
+    return first->time != BREW_TIME_NEVER && (first->action < 0 || it->log->time_column);
+}
+
 // Array members of the record: `begin` writes the key, `between` the comma.
 static void begin(brew_buf *out, const char *key) {
     brew_buf_adds(out, ",\"");
@@ -154,7 +160,7 @@ static void add_column(const items *it, size_t column, brew_buf *out) {
     brew_buf_addc(out, ']');
 }
 
-static void add_item_meta(const items *it, bool candidates, brew_buf *out) {
+static void add_item_meta(const items *it, brew_buf *out) {
     bool own_position = false;
     for (size_t k = 0; k < it->log->n_meta; k++)
         own_position |= !strcmp(it->log->context.names[it->log->meta[k]], "position");
@@ -173,7 +179,7 @@ static void add_item_meta(const items *it, bool candidates, brew_buf *out) {
         brew_buf_add_i64(out, (int64_t)event_of(it, i)->item_history);
     }
     brew_buf_addc(out, ']');
-    if (!candidates && it->log->time_column) {
+    if (has_time(it)) {
         begin(out, "time");
         for (size_t i = 0; i < it->n; i++) {
             between(out, i);
@@ -206,7 +212,7 @@ static void add_items(const items *it, bool candidates, brew_buf *out) {
         brew_buf_add_i64(out, target_of(it, i));
     }
     brew_buf_addc(out, ']');
-    add_item_meta(it, candidates, out);
+    add_item_meta(it, out);
     if (!it->log->weight_column || candidates) return;
     begin(out, "weights");
     for (size_t i = 0; i < it->n; i++) {
@@ -283,11 +289,11 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     if (it->log->surface) brew_buf_addf(out, ",\"surface\":\"%s\"", it->log->surface);
     brew_buf_adds(out, ",\"member\":");
     brew_json_write_string(out, member->id, member->id_len);
-    if (it->log->request_column && !record->candidates) {
+    if (first->request_len || (it->log->request_column && !record->candidates)) {
         brew_buf_adds(out, ",\"request\":");
         brew_json_write_string(out, first->request, first->request_len);
     }
-    if (!record->candidates && it->log->time_column) {
+    if (has_time(it)) {
         brew_buf_adds(out, ",\"time\":");
         add_seconds(out, first->time);
     }

@@ -74,12 +74,13 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     task->max_questions = 10;
     if (brew_keys_known(&keys, keys.root, "",
                         "task events sources members items actions positive features offsets "
-                        "templates history questions split") ||
+                        "templates history questions candidates split") ||
         read_name(&keys, task) || brew_task_read_logs(&keys, task) ||
         brew_task_read_table(&keys, keys.root, "", "members", task->logs[0].time_unit,
                              &task->members) < 0 ||
         brew_task_read_features(&keys, task) || brew_task_read_templates(&keys, task) ||
-        brew_task_read_split(&keys, task) || brew_task_read_limits(&keys, task)) {
+        brew_task_read_split(&keys, task) || brew_task_read_limits(&keys, task) ||
+        brew_task_read_candidates(&keys, task)) {
         brew_task_free(task);
         task = NULL;
     }
@@ -153,6 +154,8 @@ void brew_task_free(brew_task *task) {
     free(task->item_tables);
     free(task->told);
     free(task->asked);
+    free(task->candidates.request_column);
+    free(task->candidates.time_column);
     free(task->path);
     free(task->name);
     free(task);

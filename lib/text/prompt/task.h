@@ -99,6 +99,14 @@ typedef struct brew_log {
     size_t n_questions;
 } brew_log;
 
+// What a file of candidates has besides member and item.
+typedef struct brew_candidates {
+    char *request_column, *time_column; // NULL: it has none
+    enum brew_time_unit time_unit;
+    bool context;        // all columns of the log's context
+    bool whole_requests; // a request is one record, whatever the number of its candidates
+} brew_candidates;
+
 enum brew_train_questions {
     BREW_TRAIN_ONCE, // history and questions share the events: each is learned from in one record
     BREW_TRAIN_ALL   // every event is a question once
@@ -138,6 +146,7 @@ typedef struct brew_task {
     brew_template instruction, note, profile, heading, summary;
     struct brew_features *features; // features.h; NULL: none
     brew_columns counted;           // names of actions that the summary counts
+    brew_candidates candidates;
     int64_t max_history, max_questions;
     enum brew_history_select select;
     bool drop_quarters; // the oldest lines go a quarter of max_history at a time

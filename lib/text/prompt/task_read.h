@@ -17,6 +17,7 @@ int brew_task_read_sections(const brew_keys *keys, brew_task *task);
 int brew_task_read_log_templates(const brew_keys *keys, const brew_json *object, const char *where,
                                  brew_task *task, brew_log *log);
 int brew_task_read_limits(const brew_keys *keys, brew_task *task); // "history" and "questions"
+int brew_task_read_candidates(const brew_keys *keys, brew_task *task);
 int brew_task_read_split(const brew_keys *keys, brew_task *task);
 
 int brew_task_check_name(const brew_keys *keys, const char *where, const char *name);

@@ -145,6 +145,10 @@ static void test_refused(void) {
     FEATURE("\"lag_days\": -1", "\"features.x.lag_days\" is -1, not from 0");
     FEATURE("\"as_of\": \"split\", \"lag_days\": 1", "takes no window and no lag");
     FEATURE("\"edges\": 1", "\"features.x.edges\" is not a known key");
+    refuses(at, "\"candidates\": {\"requests\": \"r\"}, \"history\":", 16,
+            "\"candidates.requests\" is not a known key");
+    refuses(at, "\"candidates\": {\"context\": 1}, \"history\":", 16,
+            "\"candidates.context\" must be true or false, not");
     refuses(at, "\"offsets\": {}, \"history\":", 16, "\"offsets\" lacks the key \"of\"");
     refuses(at, "\"offsets\": {\"of\": \"all\"}, \"history\":", 16,
             "must be one of: item member member_item");
