@@ -16,7 +16,8 @@ static void list_levels(void) {
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                   __builtin_cpu_supports("fma");
-    if (avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")) levels[n++] = "avx512bf16";
+    if (avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni"))
+        levels[n++] = "avx512bf16";
     if (avx512) levels[n++] = "avx512";
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) levels[n++] = "avx2";
 #endif

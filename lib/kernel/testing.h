@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernel/ops.h"
+#include "kernel/train_ops.h"
 
 #define UNUSED __attribute__((unused))
 
@@ -56,6 +57,25 @@ UNUSED static brew_weight *weight_of(brew_backend *be, const float *data, int64_
     if (!weight) brew_bug("%s", err.text);
     // cppcheck-suppress returnDanglingLifetime  // a weight keeps nothing of its parts
     return weight;
+}
+
+// A weight that learns with these values; *master is to be freed after it.
+UNUSED static brew_weight *learnt_weight(brew_backend *be, int64_t n, int64_t c, const float *rows,
+                                         const float *bias, float **master) {
+    brew_err err;
+    int64_t floats = be->ops->train->weight_floats(be, n, c);
+    *master = be->ops->alloc(be, (size_t)floats * sizeof **master, "a master", &err);
+    be->ops->train->weight_pack(be, n, c, 0, n, rows, *master);
+    brew_weight *w = be->ops->train->weight_learn(be, n, c, *master, bias, &err);
+    if (!w) brew_bug("%s", err.text);
+    be->ops->train->weight_refresh(be, w);
+    return w;
+}
+
+UNUSED static double *doubles_of(const float *x, int64_t n) {
+    double *p = brew_calloc((size_t)n + 1, sizeof *p);
+    for (int64_t i = 0; i < n; i++) p[i] = x[i];
+    return p;
 }
 
 UNUSED static brew_operand operand_of(brew_backend *be, int64_t rows, int64_t width) {

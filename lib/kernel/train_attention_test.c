@@ -161,12 +161,6 @@ static void test_differences(void) {
     check_differences(&c, &s, wanted, "rows not wanted");
 }
 
-static double *doubles_of(const float *x, int64_t n) {
-    double *y = brew_calloc((size_t)n + 1, sizeof *y);
-    for (int64_t i = 0; i < n; i++) y[i] = x[i];
-    return y;
-}
-
 static double largest(const double *x, int64_t n) {
     double most = 0;
     for (int64_t i = 0; i < n; i++) most = fabs(x[i]) > most ? fabs(x[i]) : most;

@@ -1,8 +1,6 @@
-// The operations of learning but attention and head: `ref` against central differences in double, every
-// level against `ref`, and their bits.
+// The operations of learning but attention and head: every level against `ref`, and their bits.
 #include "base/tap.h"
 #include "kernel/testing.h"
-#include "kernel/train_ops.h"
 
 static const double F32_ULP = 1.0 / (1 << 24);
 
@@ -12,66 +10,6 @@ static const char *precision_name(const brew_backend *be) {
 
 static bool is_ref(const brew_backend *be) {
     return !strcmp(be->level, "ref");
-}
-
-// Central differences. A loss is a function of n numbers, here in double throughout.
-
-typedef double loss_fn(const double *p, const void *arg);
-
-static double slope(loss_fn *loss, double *p, int64_t i, const void *arg) {
-    const double h = 1e-5, at = p[i];
-    p[i] = at + h;
-    double up = loss(p, arg);
-    p[i] = at - h;
-    double down = loss(p, arg);
-    p[i] = at;
-    return (up - down) / (2 * h);
-}
-
-// got[n], the gradient of `loss` at p, is off by roundings to F32 of it and by h^2 times third
-// derivatives (1e-10), h^-1 times roundings of the loss (1e-10).
-static bool check_slopes(loss_fn *loss, double *p, int64_t first, int64_t n, const float *got,
-                         const void *arg) {
-    double *want = brew_calloc((size_t)n, sizeof *want);
-    for (int64_t i = 0; i < n; i++) want[i] = slope(loss, p, first + i, arg);
-    bool good = close_to(got, want, n, 4 * F32_ULP, 1e-7);
-    free(want);
-    return good;
-}
-
-static double *doubles(const float *x, int64_t n) {
-    double *p = brew_calloc((size_t)n + 1, sizeof *p);
-    for (int64_t i = 0; i < n; i++) p[i] = x[i];
-    return p;
-}
-
-struct shape {
-    int64_t m, n, c;
-    const float *dy;
-};
-
-// p: x [M, C], w [N, C]
-static double product_loss(const double *p, const void *arg) {
-    const struct shape *s = arg;
-    const double *w = p + s->m * s->c;
-    double loss = 0;
-    for (int64_t i = 0; i < s->m; i++)
-        for (int64_t j = 0; j < s->n; j++)
-            for (int64_t k = 0; k < s->c; k++)
-                loss += s->dy[i * s->n + j] * p[i * s->c + k] * w[j * s->c + k];
-    return loss;
-}
-
-static brew_weight *learn(brew_backend *be, int64_t n, int64_t c, const float *rows,
-                          const float *bias, float **master) {
-    brew_err err;
-    int64_t floats = be->ops->train->weight_floats(be, n, c);
-    *master = be->ops->alloc(be, (size_t)floats * sizeof **master, "a master", &err);
-    be->ops->train->weight_pack(be, n, c, 0, n, rows, *master);
-    brew_weight *w = be->ops->train->weight_learn(be, n, c, *master, bias, &err);
-    if (!w) brew_bug("%s", err.text);
-    be->ops->train->weight_refresh(be, w);
-    return w;
 }
 
 // dw in rows [N, C] of one or more calls that cut the M rows before each of `cuts` [n_cuts].
@@ -96,130 +34,6 @@ static float *dw_rows(brew_backend *be, const float *dy, const float *x, int64_t
     return rows;
 }
 
-static void test_product_slopes(brew_backend *be) {
-    enum { M = 5, N = 4, C = 6 };
-    float *p = random_floats(1, M * C + N * C), *dy = random_floats(2, M * N), dx[M * C], *master;
-    double *at = doubles(p, M * C + N * C);
-    struct shape shape = {M, N, C, dy};
-    brew_weight *w = learn(be, N, C, p + M * C, NULL, &master);
-    be->ops->train->matmul_dx(be, dy, M, w, dx, false);
-    float *dw = dw_rows(be, dy, p, M, N, C, NULL, 0);
-    ok(check_slopes(product_loss, at, 0, M * C, dx, &shape), "ref: dx of a product");
-    ok(check_slopes(product_loss, at, M * C, N * C, dw, &shape), "ref: dw of a product");
-    be->ops->weight_free(be, w);
-    be->ops->free(be, master);
-    free(p), free(dy), free(at), free(dw);
-}
-
-// p: gu [M, 2N]
-static double swiglu_loss(const double *p, const void *arg) {
-    const struct shape *s = arg;
-    double loss = 0;
-    for (int64_t i = 0; i < s->m; i++)
-        for (int64_t j = 0; j < s->n; j++) {
-            double g = p[i * 2 * s->n + j], u = p[i * 2 * s->n + s->n + j];
-            loss += s->dy[i * s->n + j] * g / (1 + exp(-g)) * u;
-        }
-    return loss;
-}
-
-static void test_swiglu_slopes(brew_backend *be) {
-    enum { M = 3, F = 7 };
-    float *gu = random_floats(1, M * 2 * F), *dh = random_floats(2, M * F), dgu[M * 2 * F],
-          h[M * F];
-    double *at = doubles(gu, M * 2 * F);
-    struct shape shape = {M, F, 0, dh};
-    be->ops->train->swiglu_back(be, gu, dh, M, F, dgu, h);
-    ok(check_slopes(swiglu_loss, at, 0, M * 2 * F, dgu, &shape), "ref: gate and up");
-    free(gu), free(dh), free(at);
-}
-
-static double norm_value(const double *x, int64_t c, int64_t i, double eps) {
-    double sum = 0;
-    for (int64_t j = 0; j < c; j++) sum += x[j] * x[j];
-    return x[i] / sqrt(sum / (double)c + eps);
-}
-
-// p: x [M, C], gain [C]
-static double norm_loss(const double *p, const void *arg) {
-    const struct shape *s = arg;
-    double loss = 0;
-    for (int64_t i = 0; i < s->m * s->c; i++)
-        loss += s->dy[i] * p[s->m * s->c + i % s->c] *
-                norm_value(p + i / s->c * s->c, s->c, i % s->c, 1e-2);
-    return loss;
-}
-
-static void test_norm_slopes(brew_backend *be) {
-    enum { M = 3, C = 9 };
-    float *p = random_floats(1, M * C + C), *dy = random_floats(2, M * C), dx[M * C] = {0},
-          dgain[C] = {0};
-    double *at = doubles(p, M * C + C);
-    struct shape shape = {M, 0, C, dy};
-    be->ops->train->norm_back(be, p, M, C, p + M * C, 1e-2, dy, dx, dgain);
-    ok(check_slopes(norm_loss, at, 0, M * C, dx, &shape), "ref: the norm's input");
-    ok(check_slopes(norm_loss, at, M * C, C, dgain, &shape), "ref: the norm's gain");
-    free(p), free(dy), free(at);
-}
-
-enum { HEADS = 4, KV_HEADS = 2, DIM = 6, WIDTH = (HEADS + 2 * KV_HEADS) * DIM, TURNS = 5 };
-static const brew_attention_shape small = {HEADS, KV_HEADS, DIM};
-
-struct turn {
-    bool q_gain, k_gain;
-    const int32_t *positions;
-    const float *inv_freq, *dy;
-};
-
-// p: qkv [TURNS, WIDTH], q gain [DIM], k gain [DIM]
-static double rotate_loss(const double *p, const void *arg) {
-    const struct turn *t = arg;
-    double loss = 0;
-    for (int row = 0; row < TURNS; row++)
-        for (int h = 0; h < HEADS + 2 * KV_HEADS; h++) {
-            const double *x = p + row * WIDTH + h * DIM;
-            const float *dy = t->dy + row * WIDTH + h * DIM;
-            const double *gain = p + TURNS * WIDTH + (h < HEADS ? 0 : DIM);
-            double y[DIM];
-            bool normed = h < HEADS ? t->q_gain : h < HEADS + KV_HEADS && t->k_gain;
-            for (int i = 0; i < DIM; i++)
-                y[i] = normed ? norm_value(x, DIM, i, 1e-2) * gain[i] : x[i];
-            for (int i = 0; i < DIM / 2; i++) {
-                double a = y[i], b = y[i + DIM / 2];
-                float angle = (float)t->positions[row] * t->inv_freq[i];
-                double co = (float)cos((double)angle), si = (float)sin((double)angle);
-                if (h >= HEADS + KV_HEADS) co = 1, si = 0;
-                loss += dy[i] * (a * co - b * si) + dy[i + DIM / 2] * (b * co + a * si);
-            }
-        }
-    return loss;
-}
-
-static void test_rotate_slopes(brew_backend *be, bool q_gain, bool k_gain) {
-    const float inv_freq[DIM / 2] = {1, 0.3f, 0.01f};
-    const int32_t positions[TURNS] = {0, 1, 2, 7, 2};
-    float *p = random_floats(1, TURNS * WIDTH + 2 * DIM), *d = random_floats(2, TURNS * WIDTH);
-    float *dy = random_floats(2, TURNS * WIDTH), dq[DIM] = {0}, dk[DIM] = {0};
-    float *gq = p + TURNS * WIDTH, *gk = gq + DIM, turned[TURNS * WIDTH];
-    double *at = doubles(p, TURNS * WIDTH + 2 * DIM), value = 0;
-    brew_err err;
-    brew_rope *rope = be->ops->rope_new(be, inv_freq, DIM, 8, 1, &err);
-    struct turn turn = {q_gain, k_gain, positions, inv_freq, dy};
-    be->ops->train->rotate(be, &small, p, TURNS, positions, q_gain ? gq : NULL, k_gain ? gk : NULL,
-                           1e-2, rope, turned);
-    be->ops->train->rotate_back(be, &small, p, TURNS, positions, q_gain ? gq : NULL,
-                                k_gain ? gk : NULL, 1e-2, rope, d, dq, dk);
-    for (int i = 0; i < TURNS * WIDTH; i++) value += (double)dy[i] * turned[i];
-    bool good = fabs(value - rotate_loss(at, &turn)) < 1e-5;
-    good &= check_slopes(rotate_loss, at, 0, TURNS * WIDTH, d, &turn);
-    if (q_gain) good &= check_slopes(rotate_loss, at, TURNS * WIDTH, DIM, dq, &turn);
-    if (k_gain) good &= check_slopes(rotate_loss, at, TURNS * WIDTH + DIM, DIM, dk, &turn);
-    ok(good, "ref: rotation, %s gain of q, %s gain of k", q_gain ? "with" : "without",
-       k_gain ? "with" : "without");
-    be->ops->rope_free(be, rope);
-    free(p), free(d), free(dy), free(at);
-}
-
 // Levels against ref.
 
 // A sum of C products of size 1 carries at most C roundings of at most its largest partial sum, about
@@ -230,7 +44,7 @@ static double product_slack(int64_t c) {
 
 static bool near_ref(const float *got, const float *want, int64_t n, double relative,
                      double slack) {
-    double *exact = doubles(want, n);
+    double *exact = doubles_of(want, n);
     bool good = close_to(got, exact, n, relative, slack);
     free(exact);
     return good;
@@ -247,7 +61,7 @@ static bool check_forward(brew_backend *be, int64_t m, int64_t n, int64_t c) {
     brew_tensor vector = {.data = bias, .dtype = BREW_F32, .n_dims = 1, .shape = {n}};
     const brew_tensor *parts[] = {&tensor}, *biases[] = {&vector};
     brew_weight *loaded = ops->weight_new(be, parts, biases, 1, BREW_WEIGHT_STACK, &err);
-    brew_weight *learnt = learn(be, n, c, w, bias, &master);
+    brew_weight *learnt = learnt_weight(be, n, c, w, bias, &master);
     brew_operand a = operand_of(be, m, c);
     ops->norm(be, x, m, c, gain, 1e-5, &a);
     ops->matmul(be, &a, m, loaded, y, false);
@@ -269,8 +83,8 @@ static bool check_forward(brew_backend *be, int64_t m, int64_t n, int64_t c) {
 static bool check_products(brew_backend *be, brew_backend *ref, int64_t m, int64_t n, int64_t c) {
     float *x = random_floats(1, m * c), *dy = random_floats(2, m * n), *w = random_floats(3, n * c);
     float *got = random_floats(4, m * c), *want = random_floats(4, m * c), *master[2];
-    brew_weight *mine = learn(be, n, c, w, NULL, &master[0]);
-    brew_weight *theirs = learn(ref, n, c, w, NULL, &master[1]);
+    brew_weight *mine = learnt_weight(be, n, c, w, NULL, &master[0]);
+    brew_weight *theirs = learnt_weight(ref, n, c, w, NULL, &master[1]);
     bool good = true;
     for (int add = 0; add < 2; add++) {
         be->ops->train->matmul_dx(be, dy, m, mine, got, add);
@@ -306,7 +120,7 @@ static float chain(const brew_backend *be, float sum, const float *a, int64_t ld
 static bool check_chains(brew_backend *be, int64_t m, int64_t n, int64_t c) {
     float *x = random_floats(1, m * c), *dy = random_floats(2, m * n), *w = random_floats(3, n * c);
     float *dx = brew_calloc((size_t)(m * c), sizeof *dx), *master;
-    brew_weight *weight = learn(be, n, c, w, NULL, &master);
+    brew_weight *weight = learnt_weight(be, n, c, w, NULL, &master);
     be->ops->train->matmul_dx(be, dy, m, weight, dx, false);
     float *dw = dw_rows(be, dy, x, m, n, c, NULL, 0);
     int64_t wrong = 0;
@@ -464,6 +278,20 @@ static void test_rows(brew_backend *be, brew_backend *ref) {
     ok(rotate, "%s %s: rotation and its gradient", be->level, precision_name(be));
 }
 
+// Without rows a gradient is 0, and stays what it is if it is added to.
+static void test_no_rows(brew_backend *be) {
+    enum { N = 33, C = 5 };
+    const int64_t none = 0;
+    bool good = true;
+    float *x = random_floats(1, 14 * C), *dy = random_floats(2, 14 * N);
+    float *empty = dw_rows(be, dy, x, 0, N, C, NULL, 0),
+          *all = dw_rows(be, dy, x, 14, N, C, NULL, 0);
+    float *later = dw_rows(be, dy, x, 14, N, C, &none, 1);
+    for (int i = 0; i < N * C; i++) good &= empty[i] == 0 && later[i] == all[i];
+    ok(good, "%s %s: a product without rows", be->level, precision_name(be));
+    free(x), free(dy), free(empty), free(all), free(later);
+}
+
 // Sums whose order is told: bit for bit, and cut in two.
 static void test_sums(brew_backend *be) {
     enum { M = 37, C = 83, V = 5 };
@@ -515,7 +343,7 @@ static void test_squares(brew_backend *be) {
 static void test_adamw(brew_backend *be) {
     enum { N = 77, STEPS = 1000 };
     float *w = random_floats(1, N), m[N] = {0}, v[N] = {0};
-    double *w2 = doubles(w, N), m2[N] = {0}, v2[N] = {0}, slack = 0;
+    double *w2 = doubles_of(w, N), m2[N] = {0}, v2[N] = {0}, slack = 0;
     for (int t = 1; t <= STEPS; t++) {
         brew_adamw step = {1e-3 * (1 + sin(t * 0.01)), 0.9, 0.95, 1e-8, 0.1, 1 / (1 + t % 3), t};
         float *g = random_floats((uint64_t)t + 10, N);
@@ -548,7 +376,7 @@ static void test_bits(const char *level, enum brew_precision precision) {
         brew_backend *be = open_level(level, precision, threads);
         const brew_train_ops *train = be->ops->train;
         float *master, *dx = now + N * C, *dgain = dx + M * C;
-        brew_weight *weight = learn(be, N, C, w, NULL, &master);
+        brew_weight *weight = learnt_weight(be, N, C, w, NULL, &master);
         float *dw = dw_rows(be, dy, x, M, N, C, cuts, is_ref(be) ? 0 : threads);
         memcpy(now, dw, N * C * sizeof *now);
         train->matmul_dx(be, dy, M, weight, dx, false);
@@ -571,20 +399,12 @@ static void test_bits(const char *level, enum brew_precision precision) {
 }
 
 int main(void) {
-    brew_backend *ref = open_level("ref", BREW_PRECISION_F32, 1);
-    test_product_slopes(ref);
-    test_swiglu_slopes(ref);
-    test_norm_slopes(ref);
-    test_rotate_slopes(ref, false, false);
-    test_rotate_slopes(ref, true, false);
-    test_rotate_slopes(ref, false, true);
-    test_rotate_slopes(ref, true, true);
-    close_level(ref);
     for (const char *const *level = brew_backend_levels(); *level; level++) {
         for (int precision = BREW_PRECISION_F32; precision <= BREW_PRECISION_BF16; precision++) {
             brew_backend *be = open_level(*level, precision, 2);
-            ref = open_level("ref", precision, 2);
+            brew_backend *ref = open_level("ref", precision, 2);
             test_products(be, ref);
+            test_no_rows(be);
             test_rows(be, ref);
             if (precision == BREW_PRECISION_F32) {
                 test_sums(be);

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "kernel/testing.h"
-#include "kernel/train_ops.h"
 
 enum { HEADS = 9, KV_HEADS = 3, DIM = 64, WIDTH = 576, MLP = 1536, REPEATS = 7 };
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "kernel/cpu/sweep.h"
+#include "kernel/cpu/train.h"
 
 // Slabs are runs of RUN_KEYS, but of a multiple where that makes too many.
 enum { RUN_KEYS = 256, MOST_SLABS = 4 };

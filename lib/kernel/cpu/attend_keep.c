@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/train.h"
 
 // Every segment as a span, every query with a cache of its own in the working memory.
 static brew_span *new_spans(const brew_layout *layout, brew_kv *kvs, size_t *n_spans) {

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "kernel/cpu/cpu.h"
+#include "kernel/cpu/train.h"
 
 static const struct brew_cpu_level levels[] = {
 #if defined(__x86_64__)

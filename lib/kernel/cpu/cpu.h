@@ -18,7 +18,6 @@
 #define BREW_KERNEL_CPU_CPU_H
 
 #include "kernel/host.h"
-#include "kernel/train_ops.h"
 
 enum { TILE_ROWS = 12, PANEL = 32, CHUNK_ROWS = 192 };
 
@@ -152,44 +151,6 @@ extern const struct brew_cpu_kernels brew_cpu_generic_f32_kernels, brew_cpu_gene
 extern const struct brew_cpu_kernels brew_cpu_avx2_f32_kernels, brew_cpu_avx2_wide_kernels;
 extern const struct brew_cpu_kernels brew_cpu_avx512_f32_kernels, brew_cpu_avx512_wide_kernels;
 extern const struct brew_cpu_kernels brew_cpu_avx512bf16_kernels;
-// train.c
-int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c);
-void brew_cpu_weight_pack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
-                          const float *rows, float *master);
-void brew_cpu_weight_unpack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
-                            const float *master, float *rows);
-brew_weight *brew_cpu_weight_learn(brew_backend *be, int64_t n, int64_t c, const float *master,
-                                   const float *bias, brew_err *err);
-void brew_cpu_weight_refresh(brew_backend *be, brew_weight *weight);
-void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
-                        float *dx, bool add);
-void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
-                        int64_t c, float *dw, bool add);
-
-// train_rows.c
-void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
-                          bool add);
-void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
-void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
-void brew_cpu_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
-                          float *dgu, float *h);
-void brew_cpu_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
-                        double eps, const float *dy, float *dx, float *dgain);
-void brew_cpu_rotate(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
-                     int64_t m, const int32_t *positions, const float *q_gain, const float *k_gain,
-                     double eps, const brew_rope *rope, float *out);
-void brew_cpu_rotate_back(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
-                          int64_t m, const int32_t *positions, const float *q_gain,
-                          const float *k_gain, double eps, const brew_rope *rope, float *d,
-                          float *dq_gain, float *dk_gain);
-void brew_cpu_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
-                         const float *dx, float *dtable);
-void brew_cpu_add(brew_backend *be, float *y, const float *x, int64_t n);
-void brew_cpu_zero(brew_backend *be, void *ptr, size_t bytes);
-double brew_cpu_sum_squares(brew_backend *be, const float *x, int64_t n);
-void brew_cpu_adamw(brew_backend *be, const brew_adamw *step, float *w, const float *g, float *m,
-                    float *v, int64_t n);
-
 #endif
 
 struct brew_cpu_state {
@@ -378,15 +339,6 @@ void brew_cpu_attend(brew_backend *be, brew_attention *at, const brew_span *span
                      int64_t layer, double scale, int64_t window, const uint8_t *wanted,
                      brew_operand *out);
 
-// attend_keep.c, attend_back.c
-void brew_cpu_attend_keep(brew_backend *be, const brew_attention_shape *shape,
-                          const brew_layout *layout, double scale, int64_t window,
-                          const uint8_t *wanted, const float *qkv, brew_operand *out, float *lse);
-void brew_cpu_attend_back(brew_backend *be, const brew_attention_shape *shape,
-                          const brew_layout *layout, double scale, int64_t window,
-                          const uint8_t *wanted, const float *qkv, const float *out,
-                          const float *lse, const float *dout, float *dqkv);
-
 // head.c
 void brew_cpu_label_logits(brew_backend *be, const brew_table *table, const float *h, int64_t c,
                            const int64_t *rows, const int32_t *ids, int64_t n, float *logits);
@@ -400,56 +352,5 @@ void brew_cpu_transpose(const float *from, int64_t rows, int64_t columns, int64_
 void brew_cpu_head_panel(const brew_tensor *table, int64_t first, int64_t columns, float *rows,
                          float *panel);
 char *brew_cpu_head_rows(brew_backend *be, const float *h, int64_t r, int64_t c);
-
-// train_head.c
-void brew_cpu_label_logits_back(brew_backend *be, const brew_table *table, const float *h,
-                                int64_t c, const int64_t *rows, const int32_t *ids, int64_t n,
-                                const float *dlogits, float *dh, float *dtable);
-void brew_cpu_head_lse_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                            int64_t c, const int64_t *skip_splits, const int32_t *skip_ids,
-                            const float *lse, const float *g, float *dh, float *dtable);
-void brew_cpu_head_logits(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                          int64_t c, int64_t first, int64_t n, float *z);
-void brew_cpu_head_logits_back(brew_backend *be, const brew_table *table, const float *h, int64_t r,
-                               int64_t c, int64_t first, int64_t n, const float *dz, float *dh,
-                               float *dtable);
-
-// train.c
-int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c);
-void brew_cpu_weight_pack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
-                          const float *rows, float *master);
-void brew_cpu_weight_unpack(brew_backend *be, int64_t n, int64_t c, int64_t first, int64_t count,
-                            const float *master, float *rows);
-brew_weight *brew_cpu_weight_learn(brew_backend *be, int64_t n, int64_t c, const float *master,
-                                   const float *bias, brew_err *err);
-void brew_cpu_weight_refresh(brew_backend *be, brew_weight *weight);
-void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew_weight *w,
-                        float *dx, bool add);
-void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
-                        int64_t c, float *dw, bool add);
-
-// train_rows.c
-void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
-                          bool add);
-void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
-void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
-void brew_cpu_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
-                          float *dgu, float *h);
-void brew_cpu_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
-                        double eps, const float *dy, float *dx, float *dgain);
-void brew_cpu_rotate(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
-                     int64_t m, const int32_t *positions, const float *q_gain, const float *k_gain,
-                     double eps, const brew_rope *rope, float *out);
-void brew_cpu_rotate_back(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
-                          int64_t m, const int32_t *positions, const float *q_gain,
-                          const float *k_gain, double eps, const brew_rope *rope, float *d,
-                          float *dq_gain, float *dk_gain);
-void brew_cpu_embed_back(brew_backend *be, const int32_t *ids, int64_t m, int64_t c,
-                         const float *dx, float *dtable);
-void brew_cpu_add(brew_backend *be, float *y, const float *x, int64_t n);
-void brew_cpu_zero(brew_backend *be, void *ptr, size_t bytes);
-double brew_cpu_sum_squares(brew_backend *be, const float *x, int64_t n);
-void brew_cpu_adamw(brew_backend *be, const brew_adamw *step, float *w, const float *g, float *m,
-                    float *v, int64_t n);
 
 #endif

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/train.h"
 
 int64_t brew_cpu_weight_floats(brew_backend *be, int64_t n, int64_t c) {
     (void)be;

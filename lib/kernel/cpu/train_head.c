@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/train.h"
 
 // Backward of the logits z [R, V] = h table^T, given dz or what it is made of: chunks of table rows, each
 // in two runs of the pool. The first computes dz of the chunk (the logits anew) and lays it out as the

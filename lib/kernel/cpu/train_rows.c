@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/train.h"
 
 enum {
     COLUMNS = 64,     // of a task that walks rows

@@ -74,10 +74,14 @@ void brew_ref_rotate(brew_backend *be, const brew_attention_shape *shape, const 
     for (int64_t row = 0; row < m; row++) {
         for (int64_t h = 0; h < heads; h++) {
             int64_t at = (row * heads + h) * d;
-            double head[BREW_MAX_HEAD_DIM];
             const float *gain = h < shape->heads ? q_gain : k_gain;
-            if (h < turned) brew_ref_turn(qkv + at, d, gain, eps, rope, positions[row], head);
-            for (int64_t i = 0; i < d; i++) out[at + i] = h < turned ? (float)head[i] : qkv[at + i];
+            double head[BREW_MAX_HEAD_DIM];
+            if (h < turned) {
+                brew_ref_turn(qkv + at, d, gain, eps, rope, positions[row], head);
+                for (int64_t i = 0; i < d; i++) out[at + i] = (float)head[i];
+            } else {
+                memmove(out + at, qkv + at, (size_t)d * sizeof *out);
+            }
         }
     }
 }
