@@ -308,6 +308,12 @@ exits 0 "the page's example runs" brew-promptify -t "$work/page/movies.task.json
 is "$(grep '"member":"42"' "$work/out" | tr -d '\n')" "$(page output | tr -d '\n')" \
     "and gives what the page says"
 
+for task in news plays; do
+    for file in slates.csv news.csv news.task.json plays.csv plays.task.json; do page $file >"$work/page/$file"; done
+    exits 0 "the page's example of $task runs" brew-promptify -t "$work/page/$task.task.json"
+    is "$(tail -n 1 "$work/out")" "$(page $task.out | tr -d '\n')" "and gives what the page says"
+done
+
 # What is wrong is said, with its place and without its contents.
 exits 2 "no task" brew-promptify
 exits 2 "--split and --candidates" brew-promptify -t "$jobs" --split test --candidates x

@@ -102,7 +102,8 @@ static void add_gains(const items *it, const brew_question *kind, brew_buf *out)
         brew_buf_add_double(out, it->actions->list[a].gain);
     }
     if (kind->action >= 0) {
-        brew_buf_add_double(out, it->actions->list[kind->action].gain);
+        double gain = it->actions->list[kind->action].gain;
+        brew_buf_add_double(out, gain > 0 ? gain : 1);
         brew_buf_adds(out, ",0");
     }
     brew_buf_addc(out, ']');

@@ -148,9 +148,13 @@ int brew_task_read_actions(const brew_keys *keys, const brew_json *object, const
     if (read_positive(keys, object, where, out) || read_implied(keys, array, place.text, out))
         return -1;
     for (size_t i = 0; i < n; i++) {
-        int status = brew_keys_real(keys, brew_json_at(array, i), brew_place_at(place.text, i).text,
-                                    "gain", 0, 1e30, &out->list[i].gain);
+        brew_place at = brew_place_at(place.text, i);
+        int status = brew_keys_real(keys, brew_json_at(array, i), at.text, "gain", 0, 1e6,
+                                    &out->list[i].gain);
         if (status < 0) return -1;
+        if (status && out->list[i].positive && out->list[i].gain <= 0)
+            return brew_keys_fail(keys, brew_place_of(at.text, "gain").text,
+                                  "must be above 0 for a positive action");
         if (!status) out->list[i].gain = out->list[i].positive;
         out->gains |= status > 0;
         out->list[i].rate = 1;
