@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "rank/added.h"
+#include "rank/bulk.h"
 #include "rank/calibration.h"
 #include "rank/chosen.h"
 #include "rank/compare.h"
@@ -217,8 +218,30 @@ static void check_usage(void) {
             brew_cli_usage(&cli, "%s", cli.err.text);
 }
 
+// Of a folder of columns.
+static brew_json *measure_columns(const char *folder) {
+    static const char *const without[] = {"add",        "calibration", "fit-calibration", "task",
+                                          "prompts",    "by",          "sampled",         "group",
+                                          "replicates", "chosen-on",   "expect"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (brew_cli_given(&cli, without[i]))
+            brew_cli_usage(&cli, "--%s needs records, not a folder of columns", without[i]);
+    brew_folder columns;
+    brew_bulk bulk;
+    if (brew_folder_open(&columns, folder, &cli.err) < 0) return NULL;
+    int status =
+        brew_bulk_measure(&columns, BREW_BULK_BUFFER_ROWS, brew_cli_pool(&cli), &bulk, &cli.err);
+    if (status == 0 && columns.n == 0 && !allow_empty)
+        status = brew_fail(&cli.err, BREW_DATA, "%s: is empty", folder);
+    else if (status < 0)
+        brew_err_context(&cli.err, "%s", folder);
+    brew_folder_close(&columns);
+    return status == 0 ? brew_bulk_report(&bulk) : NULL;
+}
+
 static brew_json *make_report(char **files) {
     brew_evaluate_options how = {.k = k, .replicates = replicates, .seed = (uint64_t)cli.seed};
+    if (files[0] && !compare && brew_folder_is(files[0])) return measure_columns(files[0]);
     if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
     if (brew_chosen_check(&reader, chosen_on.values, chosen_on.n, &cli.err) < 0) {
         if (gate_texts.n || cli.err.code != BREW_DATA) return NULL;
@@ -262,7 +285,7 @@ int main(int argc, char **argv) {
         brew_json_free(report);
         return brew_cli_die(&cli);
     }
-    brew_cli_fact_int(&cli, "answers", (int64_t)reader.answers.n);
+    brew_cli_fact_int(&cli, "answers", brew_json_int(brew_json_get(report, "n")));
     brew_json_free(report);
     brew_reader_release(&reader);
     brew_reader_release(&other);

@@ -223,6 +223,30 @@ sed "s/\"scores\"/\"calibrated_on\":\"$digest\",&/" "$work/a" >"$work/told"
 exits 65 "scores calibrated on these answers" brew-eval --gate 'auc>0' "$work/told"
 says 'calibrated on these very answers' "are not judged"
 
+# a folder of columns: four rows of two members
+npy() { # name type rows
+    {
+        printf '\223NUMPY\001\000\166\000'
+        printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': ($3,), }"
+        cat
+    } >"$work/columns/$1.npy"
+}
+mkdir "$work/columns"
+printf '\000\000\000\077\000\000\200\076\000\000\100\077\000\000\000\077' | npy scores '<f4' 4 # .5 .25 .75 .5
+printf '\001\000\001\000' | npy targets '|u1' 4
+printf '\007\000\000\000\007\000\000\000\011\000\000\000\011\000\000\000' | npy members '<i4' 4
+exits 0 "a folder of columns" brew-eval --json "$work/columns"
+ok "has 3.5 of 4 pairs in order" has '^{"n":4,"members":2,"metrics":{"positive_rate":{"value":0.5,.*"auc":{"value":0.875,'
+exits 1 "gates" brew-eval --gate 'auc>0.9' "$work/columns"
+exits 2 "records are needed to slice" brew-eval --by history "$work/columns"
+printf '\001\000\002\000' | npy targets '|u1' 4
+exits 65 "a target of 2" brew-eval "$work/columns"
+says 'columns: row 2: the target is not 1, 0 or -1' "is named by its row"
+printf '\001\000\001' | npy targets '|u1' 3
+exits 65 "a short column" brew-eval "$work/columns"
+rm "$work/columns/targets.npy"
+exits 66 "a missing column" brew-eval "$work/columns"
+
 # events: 1 is liked. The last event of each member is behind the split.
 cat >"$work/task.json" <<'END'
 {"task": "t", "events": {"file": "log.csv", "member": "u", "item": "i", "time": "t", "time_unit": "s", "value": "v"},
@@ -252,7 +276,7 @@ ok "a constant has an auc of one half" has '"rate":{"positive_rate":{[^}]*},"auc
 exits 0 "beside the metrics" brew-eval --task "$work/task.json" "$work/a"
 ok "by name" has '^metric .* rate  *item  *member  *member_item  *like_ratio$'
 exits 0 "events from elsewhere" brew-eval --task "$work/task.json" --events "$work/log.csv" "$work/a"
-ok "those as of each question need times" says 'have no time: no baselines as of each question'
+says 'have no time: no baselines as of each question' "those as of each question need times"
 exits 0 "with times" brew-eval --task "$work/task.json" "$work/timed"
 for name in rate item member member_item like_ratio popular_7d popular_30d repeat item_knn; do
     ok "$name as of each question" has "^$name as of  *[0-9.]*  *[-+]"

@@ -14,10 +14,9 @@ static const struct {
     const char *descr;
     size_t bytes;
 } types[BREW_NPY_TYPES] = {
-    [BREW_NPY_U8] = {"|u1", 1},
-    [BREW_NPY_I32] = {"<i4", 4},
-    [BREW_NPY_I64] = {"<i8", 8},
-    [BREW_NPY_F32] = {"<f4", 4},
+    [BREW_NPY_U8] = {"|u1", 1},   [BREW_NPY_I32] = {"<i4", 4}, [BREW_NPY_I64] = {"<i8", 8},
+    [BREW_NPY_F32] = {"<f4", 4},  [BREW_NPY_F64] = {"<f8", 8}, [BREW_NPY_I8] = {"|i1", 1},
+    [BREW_NPY_BOOL] = {"|b1", 1},
 };
 
 size_t brew_npy_type_bytes(enum brew_npy_type type) {
@@ -108,7 +107,8 @@ int brew_npy_parse(const char *bytes, size_t len, brew_npy *array, brew_err *err
     struct cursor c = {bytes + PREFIX, bytes + array->data_start - 1};
     if (!word(&c, "{'descr': '")) return brew_fail(err, BREW_DATA, "a malformed .npy header");
     if (!type(&c, array))
-        return brew_fail(err, BREW_DATA, "an .npy type that is not one of |u1, <i4, <i8, <f4");
+        return brew_fail(err, BREW_DATA,
+                         "an .npy type that is not one of |u1, |i1, |b1, <i4, <i8, <f4, <f8");
     if (!word(&c, "', 'fortran_order': False, 'shape': "))
         return brew_fail(err, BREW_DATA, "an .npy array that is not in C order");
     if (!shape(&c, array) || !word(&c, ", }"))

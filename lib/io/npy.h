@@ -1,4 +1,4 @@
-// The .npy format, version 1.0 (numpy.lib.format): the part of it that token streams use.
+// The .npy format, version 1.0 (numpy.lib.format): the part of it that token streams and column folders use.
 //
 //     \x93NUMPY 1 0 | u16 n | n bytes: {'descr': '<i4', 'fortran_order': False, 'shape': (3,), }   \n | data
 //
@@ -12,7 +12,16 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum brew_npy_type { BREW_NPY_U8, BREW_NPY_I32, BREW_NPY_I64, BREW_NPY_F32, BREW_NPY_TYPES };
+enum brew_npy_type {
+    BREW_NPY_U8,
+    BREW_NPY_I32,
+    BREW_NPY_I64,
+    BREW_NPY_F32,
+    BREW_NPY_F64, // the last three in column folders only
+    BREW_NPY_I8,
+    BREW_NPY_BOOL,
+    BREW_NPY_TYPES
+};
 enum { BREW_NPY_MAX_DIMS = 4 };
 
 size_t brew_npy_type_bytes(enum brew_npy_type type);
