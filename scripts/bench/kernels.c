@@ -249,19 +249,30 @@ static void bench_star(brew_backend *be, int64_t query, int64_t items, int64_t l
 }
 
 static void bench_head(brew_backend *be, int64_t rows) {
-    enum { VOCAB = 49152 };
-    float *table = random_floats(1, (int64_t)VOCAB * WIDTH), *h = random_floats(2, rows * WIDTH);
-    float *lse = random_floats(3, rows);
-    brew_tensor tensor = f32_tensor(table, VOCAB, WIDTH);
+    enum { V = 49152 };
+    const double flops = 2.0 * (double)rows * V * WIDTH;
+    float *table = random_floats(1, (int64_t)V * WIDTH), *h = random_floats(2, rows * WIDTH),
+          *g = random_floats(3, rows), *lse = brew_alloc((size_t)rows * sizeof *lse),
+          *dh = brew_calloc((size_t)(rows * WIDTH), sizeof *dh),
+          *dtable = brew_calloc((size_t)V * WIDTH, sizeof *dtable);
+    for (int64_t i = 0; i < (int64_t)V * WIDTH; i++) table[i] *= 0.04f; // logits of size 1
+    brew_tensor tensor = f32_tensor(table, V, WIDTH);
     brew_table *view = be->ops->table_new(be, &tensor, NULL);
-    struct best t = {0};
-    for (int i = 0; i < 3; i++)
-        start(&t), be->ops->head_lse(be, view, h, rows, WIDTH, NULL, NULL, lse), stop(&t);
+    struct best t = {0}, back = {0};
     char what[64];
-    snprintf(what, sizeof what, "log-sum-exp, %lld rows", (long long)rows);
-    show(what, &t, 2.0 * VOCAB * WIDTH * (double)rows, brew_pool_threads(be->pool));
+    for (int i = 0; i < (rows > 100 ? 3 : REPEATS); i++) {
+        start(&t), be->ops->head_lse(be, view, h, rows, WIDTH, NULL, NULL, lse), stop(&t);
+        if (!be->ops->train) continue;
+        start(&back);
+        be->ops->train->head_lse_back(be, view, h, rows, WIDTH, NULL, NULL, lse, g, dh, dtable);
+        stop(&back);
+    }
+    snprintf(what, sizeof what, "log-sum-exp of %lld rows", (long long)rows);
+    show(what, &t, flops, brew_pool_threads(be->pool));
+    snprintf(what, sizeof what, "  and back: three products");
+    if (be->ops->train) show(what, &back, 3 * flops, brew_pool_threads(be->pool));
     be->ops->table_free(be, view);
-    free(table), free(h), free(lse);
+    free(table), free(h), free(g), free(lse), free(dh), free(dtable);
 }
 
 int main(int argc, char **argv) {
@@ -276,6 +287,7 @@ int main(int argc, char **argv) {
     bench_attention(be, 2048, 34, 60);
     bench_attention(be, 256, 200, 10);
     bench_head(be, 16);
+    bench_head(be, 780);
     if (be->ops->train) {
         bench_gradients(be, "q,k,v", 780, 960, WIDTH);
         bench_gradients(be, "o", 780, WIDTH, WIDTH);
