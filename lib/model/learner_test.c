@@ -394,6 +394,22 @@ static void test_steps(const char *level) {
     brew_star_release(&star);
 }
 
+// A GGUF pairs up the rotary halves of q and k in another way: the parameters are the same.
+static void test_gguf(const char *name) {
+    char gguf[64];
+    snprintf(gguf, sizeof gguf, "%s.gguf", name);
+    struct subject a, b;
+    if (subject_open(&a, name, "ref", BREW_PRECISION_F32, 1, &plain) &&
+        subject_open(&b, gguf, "ref", BREW_PRECISION_F32, 1, &plain)) {
+        struct values x = take(&a, BREW_VALUES), y = take(&b, BREW_VALUES);
+        ok(same(x, y), "%s holds the parameters of %s", gguf, name);
+        free(x.at);
+        free(y.at);
+        subject_close(&b);
+    }
+    subject_close(&a);
+}
+
 static void test_random(void) {
     struct subject a, b;
     brew_learner_options options = {.random = true, .seed = 3};
@@ -511,6 +527,8 @@ int main(void) {
     const char *only = getenv("BREW_KERNEL"); // one level instead of all this machine has
     test_refusals();
     test_random();
+    test_gguf("llama-scaled");
+    test_gguf("qwen3");
     for (size_t l = 0; levels[l]; l++) {
         if (only && *only && strcmp(only, levels[l])) continue;
         for (int p = 0; p < 2; p++) {
