@@ -65,6 +65,9 @@ static int open_model(brew_run_parts *run, brew_err *err) {
     free(path);
     if (!run->dir || brew_config_read(&run->config, run->dir, err)) return -1;
     brew_source_id_read(&run->model, run->dir);
+    brew_json *config = brew_export_config(run->dir, err); // what could not be written at the end
+    if (!config) return -1;
+    brew_json_free(config);
     enum brew_precision wanted = o->precision == 1   ? BREW_PRECISION_F32
                                  : o->precision == 2 ? BREW_PRECISION_BF16
                                  : o->init           ? BREW_PRECISION_F32
@@ -260,25 +263,25 @@ static const char *dtype_word(const brew_run_options *o) {
     return words[o->save_dtype];
 }
 
-static brew_json *config_changes(const brew_run_parts *run) {
+static brew_json *config_changes(const brew_run_parts *run, brew_err *err) {
+    brew_json *config = brew_export_config(run->dir, err);
+    if (!config) return NULL;
     brew_json *changes = brew_json_new_object();
-    size_t len;
-    const char *bytes = brew_modeldir_file(run->dir, "config.json", &len);
-    brew_err err;
-    brew_json *old = bytes ? brew_json_parse_settings(bytes, len, &err) : NULL;
-    const char *key = brew_json_get(old, "dtype") ? "dtype" : "torch_dtype", *word;
-    word = dtype_word(run->options);
+    const char *key = brew_json_get(config, "dtype") ? "dtype" : "torch_dtype";
+    const char *word = dtype_word(run->options);
     brew_json_set(changes, key, brew_json_new_string(word, strlen(word)));
     bool tied = brew_learner_config(run->job.learner)->tied;
     brew_json_set(changes, "tie_word_embeddings", brew_json_new_bool(tied));
-    brew_json_free(old);
+    brew_json_free(config);
     return changes;
 }
 
 static int publish(brew_run_parts *run, const brew_train_result *result, brew_err *err) {
     static const enum brew_dtype dtypes[] = {BREW_F32, BREW_BF16, BREW_F16};
-    brew_json *changes = config_changes(run), *chain = brew_run_provenance(run);
-    brew_json *facts = brew_json_new_object();
+    brew_json *changes = config_changes(run, err), *chain, *facts;
+    if (!changes) return -1;
+    chain = brew_run_provenance(run);
+    facts = brew_json_new_object();
     brew_json_set(facts, "step", brew_json_new_int(result->step));
     brew_json_set(facts, "updates", brew_json_new_int(result->updates));
     brew_json_set(facts, "requests", brew_json_new_int((int64_t)result->requests));
