@@ -141,14 +141,10 @@ static int add_systems(void) {
     return 0;
 }
 
-static int write_json(const char *path, brew_json *value) {
-    brew_buf text = {0};
-    brew_json_write(&text, value);
-    brew_buf_addc(&text, '\n');
+static int write_text(const char *path, brew_buf *text) {
     brew_out *out = brew_out_open(path, BREW_OUT_TEXT, &cli.err);
-    int status = out ? brew_out_write(out, text.ptr, text.len, &cli.err) : -1;
-    brew_buf_release(&text);
-    brew_json_free(value);
+    int status = out ? brew_out_write(out, text->ptr, text->len, &cli.err) : -1;
+    brew_buf_release(text);
     if (status == 0) return brew_out_commit(out, &cli.err);
     brew_out_abandon(out);
     return -1;
@@ -162,7 +158,9 @@ static int calibrate(void) {
         enum brew_calibration_method method =
             fit_method == 1 ? BREW_CALIBRATE_ISOTONIC : BREW_CALIBRATE_PLATT;
         status = brew_calibration_fit(&c, &reader, method, brew_cli_pool(&cli), &cli.err);
-        if (status == 0) status = write_json(fit_path, brew_calibration_json(&c));
+        brew_buf text = {0};
+        if (status == 0) brew_calibration_write(&c, &text);
+        if (status == 0) status = write_text(fit_path, &text);
     } else if (calibration_path) {
         status = brew_calibration_load(&c, calibration_path, &cli.err);
         if (status == 0) status = brew_chosen_calibrate(&reader, &c, &others, &cli.err);
@@ -171,23 +169,18 @@ static int calibrate(void) {
     return status;
 }
 
-// Adds "gates" to the report. The worst verdict, -1 on error.
+// The worst verdict, -1 on error.
 static int judge(brew_json *report) {
-    brew_json *list = brew_json_new_array(), *judged;
-    int worst = BREW_GATE_PASSED;
-    brew_json_set(report, "gates", list);
-    for (size_t i = 0; i < gate_texts.n; i++) {
-        int verdict = brew_gate_judge(&gates[i], report, &judged, &cli.err);
-        if (verdict < 0) return -1;
-        brew_json_push(list, judged);
-        if (verdict > worst) worst = verdict;
-        if (verdict == BREW_GATE_PASSED) continue;
-        const char *word = verdict == BREW_GATE_MISSED ? "missed" : "undecided";
+    int worst = brew_gates_judge(gates, gate_texts.n, report, &cli.err);
+    for (size_t i = 0; worst > 0 && i < gate_texts.n; i++) {
+        const brew_json *judged = brew_json_at(brew_json_get(report, "gates"), i);
         const brew_json *value = brew_json_get(judged, "value");
+        const char *verdict = brew_json_string(brew_json_get(judged, "verdict"), NULL);
+        if (brew_json_bool(brew_json_get(judged, "passed"))) continue;
         if (brew_json_is(value, BREW_JSON_NULL))
-            brew_cli_warn(&cli, "gate %s: %s (it has no value)", word, gates[i].text);
+            brew_cli_warn(&cli, "gate %s: %s (it has no value)", verdict, gates[i].text);
         else
-            brew_cli_warn(&cli, "gate %s: %s (it is %.6g)", word, gates[i].text,
+            brew_cli_warn(&cli, "gate %s: %s (it is %.6g)", verdict, gates[i].text,
                           brew_json_real(value));
     }
     return worst;
@@ -218,30 +211,21 @@ static void check_usage(void) {
             brew_cli_usage(&cli, "%s", cli.err.text);
 }
 
-// Of a folder of columns.
-static brew_json *measure_columns(const char *folder) {
+static void check_folder(void) {
     static const char *const without[] = {"add",        "calibration", "fit-calibration", "task",
                                           "prompts",    "by",          "sampled",         "group",
                                           "replicates", "chosen-on",   "expect"};
     for (size_t i = 0; i < sizeof without / sizeof *without; i++)
         if (brew_cli_given(&cli, without[i]))
             brew_cli_usage(&cli, "--%s needs records, not a folder of columns", without[i]);
-    brew_folder columns;
-    brew_bulk bulk;
-    if (brew_folder_open(&columns, folder, &cli.err) < 0) return NULL;
-    int status =
-        brew_bulk_measure(&columns, BREW_BULK_BUFFER_ROWS, brew_cli_pool(&cli), &bulk, &cli.err);
-    if (status == 0 && columns.n == 0 && !allow_empty)
-        status = brew_fail(&cli.err, BREW_DATA, "%s: is empty", folder);
-    else if (status < 0)
-        brew_err_context(&cli.err, "%s", folder);
-    brew_folder_close(&columns);
-    return status == 0 ? brew_bulk_report(&bulk) : NULL;
 }
 
 static brew_json *make_report(char **files) {
     brew_evaluate_options how = {.k = k, .replicates = replicates, .seed = (uint64_t)cli.seed};
-    if (files[0] && !compare && brew_folder_is(files[0])) return measure_columns(files[0]);
+    if (files[0] && !compare && brew_folder_is(files[0])) {
+        check_folder();
+        return brew_bulk_report_of(files[0], allow_empty, brew_cli_pool(&cli), &cli.err);
+    }
     if (read_scores(files[0] ? files[0] : "-", &reader) < 0) return NULL;
     if (brew_chosen_check(&reader, chosen_on.values, chosen_on.n, &cli.err) < 0) {
         if (gate_texts.n || cli.err.code != BREW_DATA) return NULL;
@@ -265,15 +249,14 @@ static brew_json *make_report(char **files) {
 }
 
 static int write_report(const brew_json *report) {
-    if (json) return write_json(output, brew_json_copy(report));
     brew_buf text = {0};
-    brew_report_text(&text, report);
-    brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
-    int status = out ? brew_out_write(out, text.ptr, text.len, &cli.err) : -1;
-    brew_buf_release(&text);
-    if (status == 0) return brew_out_commit(out, &cli.err);
-    brew_out_abandon(out);
-    return -1;
+    if (json) {
+        brew_json_write(&text, report);
+        brew_buf_addc(&text, '\n');
+    } else {
+        brew_report_text(&text, report);
+    }
+    return write_text(output, &text);
 }
 
 int main(int argc, char **argv) {

@@ -216,3 +216,14 @@ brew_json *brew_bulk_report(const brew_bulk *bulk) {
     brew_json_set(out, "interval", interval);
     return out;
 }
+
+brew_json *brew_bulk_report_of(const char *path, bool allow_empty, brew_pool *pool, brew_err *err) {
+    brew_folder folder;
+    brew_bulk bulk;
+    if (brew_folder_open(&folder, path, err) < 0) return NULL;
+    int status = folder.n || allow_empty ? 0 : brew_fail(err, BREW_DATA, "is empty");
+    if (status == 0) status = brew_bulk_measure(&folder, BREW_BULK_BUFFER_ROWS, pool, &bulk, err);
+    if (status < 0) brew_err_context(err, "%s", path);
+    brew_folder_close(&folder);
+    return status == 0 ? brew_bulk_report(&bulk) : NULL;
+}

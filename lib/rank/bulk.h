@@ -34,5 +34,8 @@ int brew_bulk_measure(const brew_folder *folder, size_t buffer_rows, brew_pool *
                       brew_bulk *out, brew_err *err);
 // As a report (see report.h).
 brew_json *brew_bulk_report(const brew_bulk *bulk);
+// Opens, measures, reports; NULL on failure, and for a folder without rows unless allow_empty.
+brew_json *brew_bulk_report_of(const char *folder, bool allow_empty, brew_pool *pool,
+                               brew_err *err);
 
 #endif

@@ -54,7 +54,7 @@ void brew_curve_apply(const brew_curve *c, const uint8_t *positive, size_t n, do
     }
 }
 
-brew_json *brew_calibration_json(const brew_calibration *c) {
+void brew_calibration_write(const brew_calibration *c, brew_buf *text) {
     brew_json *out = brew_json_new_object(), *tasks = brew_json_new_object();
     const char *method = c->method == BREW_CALIBRATE_PLATT ? "platt" : "isotonic";
     brew_json_set(out, "format", brew_json_new_string("brew-calibration", 16));
@@ -80,7 +80,9 @@ brew_json *brew_calibration_json(const brew_calibration *c) {
         brew_json_set(task, "y", y);
     }
     brew_json_set(out, "tasks", tasks);
-    return out;
+    brew_json_write(text, out);
+    brew_buf_addc(text, '\n');
+    brew_json_free(out);
 }
 
 static int load_steps(brew_curve *curve, const brew_json *from, brew_err *err) {

@@ -18,6 +18,7 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "io/json.h"
@@ -44,7 +45,7 @@ typedef struct brew_calibration {
 // sampled at rates that are not known. Release also after a failure; so, too, with load.
 int brew_calibration_fit(brew_calibration *c, const brew_reader *reader,
                          enum brew_calibration_method method, brew_pool *pool, brew_err *err);
-brew_json *brew_calibration_json(const brew_calibration *c);
+void brew_calibration_write(const brew_calibration *c, brew_buf *out); // a line of JSON
 int brew_calibration_load(brew_calibration *c, const char *path, brew_err *err);
 void brew_calibration_release(brew_calibration *c);
 

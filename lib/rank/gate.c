@@ -256,3 +256,16 @@ int brew_gate_judge(const brew_gate *gate, const brew_json *report, brew_json **
     free(f.list);
     return (int)worst.verdict;
 }
+
+int brew_gates_judge(const brew_gate *gates, size_t n, brew_json *report, brew_err *err) {
+    brew_json *list = brew_json_new_array(), *judged;
+    int worst = BREW_GATE_PASSED;
+    brew_json_set(report, "gates", list);
+    for (size_t i = 0; i < n; i++) {
+        int verdict = brew_gate_judge(&gates[i], report, &judged, err);
+        if (verdict < 0) return -1;
+        brew_json_push(list, judged);
+        if (verdict > worst) worst = verdict;
+    }
+    return worst;
+}

@@ -37,5 +37,7 @@ int brew_gate_parse(brew_gate *gate, const char *text, brew_err *err);
 // an array of the same by name, where * stands for names.
 int brew_gate_judge(const brew_gate *gate, const brew_json *report, brew_json **judged,
                     brew_err *err);
+// Judges all and adds "gates" to the report; the worst verdict, or -1.
+int brew_gates_judge(const brew_gate *gates, size_t n, brew_json *report, brew_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 // Baselines as of each question: what counts of the events known by then would have scored.
 //
-// All events of a log are kept (17 bytes each). A question sees those strictly before the time of its record
-// (meta.time, that of its earliest question), the member's own and everybody's; where the task's history
+// All events of a log are kept (17 bytes each). A question sees those that were known strictly before the
+// time of its record (meta.time, that of its earliest question), the member's own and everybody's; where the task's history
 // ends at the split, those of the test side are not added at all. So a baseline knows what the prompt could
 // have known, no more. With m the positive rate so far, and n and d as in baseline.h, of what is known:
 //

@@ -13,7 +13,7 @@ int brew_past_read(const char *task_path, const brew_events_options *how, brew_r
         for (size_t i = 0; i < member.n; i++) {
             const brew_event *e = &member.events[i];
             if (past && (e->split < BREW_SPLIT_TEST || !task->history_until_split))
-                brew_past_add(past, member.id, member.id_len, e->item, e->item_len, e->time,
+                brew_past_add(past, member.id, member.id_len, e->item, e->item_len, e->known,
                               e->positive);
             if (e->split != BREW_SPLIT_TRAIN) continue;
             size_t item = brew_reader_item(reader, e->item, e->item_len);

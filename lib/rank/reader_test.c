@@ -48,6 +48,47 @@ static void test_record(void) {
     brew_reader_release(&r);
 }
 
+// Gains, positive labels of each item's own, kinds of questions, samples, months.
+static void test_depth(void) {
+    const char *specs[] = {"history:0,5*item.x", "time:month", "time:ahead"};
+    brew_reader r = {0};
+    brew_err err = {0};
+    brew_reader_init(&r, NULL, specs, 3, false, &err);
+    r.since_ms = 1500000000000;
+    is_int(add(&r,
+               "{\"id\":1,\"scores\":[[0.5,0.2,0.3],[0.5,0.2,0.3],[0.25,0.75]],\"targets\":[0,1,1],"
+               "\"positive\":[[0,1],[0],[1]],\"gains\":[[3,0,0],[3,0.5,0],[0,9]],"
+               "\"item_ids\":[\"a\",\"b\",\"a\"],\"item_meta\":{\"x\":[1,2,3],"
+               "\"kind\":[\"k\",\"k\",\"l\"],\"sampled\":[false,true,false]},"
+               "\"calibrated_on\":\"abc\",\"meta\":{\"history\":7,\"time\":1502629801,\"task\":"
+               "\"t\"}}",
+               &err),
+           0, "all of it");
+    const brew_answers *a = &r.answers;
+    ok(a->positive[0] && !a->positive[1] && a->positive[2] && a->score[2] == .75,
+       "each item has positive labels of its own");
+    ok(a->gain[0] == 3 && a->gain[1] == .5F && a->gain[2] == 9 && a->graded, "and gains");
+    ok(a->group[0] == a->group[1] && a->group[2] != a->group[0] && a->member[2] == a->member[0] &&
+           a->item[2] == a->item[0],
+       "each kind ranks apart");
+    is_int((long long)r.counts.sampled, 1, "a sampled item without rates");
+    is_str(brew_by_text(&r.by[0], r.by[0].value[1]), "[5,inf) * 2", "crossed");
+    is_str(brew_by_text(&r.by[1], r.by[1].value[0]), "2017-08", "a calendar month");
+    is_str(brew_by_text(&r.by[2], r.by[2].value[0]), "2", "the second month");
+    is_str(brew_by_text(&r.task, r.task.value[0]), "t", "the task");
+    ok(brew_intern_get(&r.calibrated_on, "abc", 3) == 0, "what the scores were calibrated on");
+    ok(a->member_key[0] != 0 && r.asked_ms[1] == 1502629801000, "when it was asked");
+    brew_reader_release(&r);
+    static const char *const bad[] = {"",      ":1", "item.", "a:",        "a:x",  "a:2,1",
+                                      "a:1,1", "a*", "*a",    "a*b*c*d*e", "a:1,", "time:ahea"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        err.code = 0;
+        ok(brew_reader_init(&r, NULL, &bad[i], 1, false, &err) < 0 && err.code == BREW_USAGE,
+           "no slice: \"%s\"", bad[i]);
+        brew_reader_release(&r);
+    }
+}
+
 static void test_plain(void) {
     static const char *const lines[] = {
         "{\"score\":0.5,\"label\":1,\"id\":1,\"member\":\"u\",\"item_id\":\"x\",\"place\":\"top\"}",
@@ -110,6 +151,13 @@ static void test_bad(void) {
         {"{\"scores\":[[1,0]],\"positive\":[-1]}", "not a label's number"},
         {"{\"scores\":[[1,0]],\"positive\":[0,0]}", "twice"},
         {"{\"scores\":[[1,0]],\"weights\":[-1]}", "not in 0 to"},
+        {"{\"scores\":[[1,0]],\"gains\":[1]}", "not an array of 2"},
+        {"{\"scores\":[[1,0]],\"gains\":[1,-1]}", "not in 0 to"},
+        {"{\"scores\":[[1,0]],\"gains\":{}}", "not an array of 2"},
+        {"{\"scores\":[[1,0],[1,0]],\"positive\":[[0]]}", "not an array of labels"},
+        {"{\"scores\":[[1,0]],\"calibrated_on\":7}", "an integer"},
+        {"{\"score\":1,\"sample_rate\":0}", "out of its range"},
+        {"{\"score\":1,\"weight\":\"canary\"}", "weight"},
         {"{\"scores\":[[1,0]],\"sample_rates\":[0]}", "not in 1e-12 to 1"},
         {"{\"scores\":[[1,0]],\"item_ids\":[{\"canary\":1}]}", "an object"},
         {"{\"scores\":[[1,0]],\"item_meta\":{\"canary\":[1,2]}}", "not an array of 1"},
@@ -242,6 +290,7 @@ static void test_join(void) {
 
 int main(void) {
     test_record();
+    test_depth();
     test_plain();
     test_prompts();
     test_bad();

@@ -14,7 +14,8 @@ static void write_head(brew_buf *out, const brew_json *report) {
                   brew_grouped(brew_count_at(report, "members"), members));
     if (brew_json_get(report, "groups"))
         brew_buf_addf(out, ", %s groups", brew_grouped(brew_count_at(report, "groups"), groups));
-    brew_buf_addf(out, "%s; ", brew_json_bool(brew_json_get(report, "weighted")) ? ", weighted" : "");
+    brew_buf_addf(out, "%s; ",
+                  brew_json_bool(brew_json_get(report, "weighted")) ? ", weighted" : "");
     const brew_json *interval = brew_json_get(report, "interval");
     if (brew_json_get(interval, "replicates"))
         brew_buf_addf(out, "95 %% intervals from %s bootstrap replicates over members\n\n",
