@@ -31,6 +31,7 @@ brew-promptify --task movies.task.json --split test | head -n 5 >prompts.jsonl
 cp prompts.jsonl day.jsonl
 brew-tokenize -m model -o a.tar prompts.jsonl && cp a.tar b.tar
 brew-tokenize -m model -o train.tar prompts.jsonl
+cp train.tar calib.tar
 printf '0.9,1\n0.2,0\n0.4,1\n' >other.csv
 for m in 1 2 3 4 5; do # a score that gates let pass
     printf '{"id":"%s","item_ids":["a","b"],"targets":[0,1],"meta":{"member":"%s","time":1400000000},"scores":[[0.9,0.1],[0.2,0.8]]}\n' $m $m

@@ -10,9 +10,10 @@ struct brew_importance {
     brew_model *model;
     const brew_config *config;
     brew_backend *be;
-    int64_t rows;
-    double *blocks;  // [L][H][D][D] Gram matrices of the heads
-    double *squares; // [L][F]
+    const bool *skip;
+    int64_t rows, first; // seen by layer `first`
+    double *blocks;      // [L][H][D][D] Gram matrices of the heads
+    double *squares;     // [L][F]
     // Whole Gram matrices in the layout of a weight's gradient, and one of them by rows.
     brew_slab attended, mlp;
     int64_t attended_floats, mlp_floats;
@@ -113,15 +114,21 @@ static void take(void *arg, int64_t layer, enum brew_probe what, const float *ro
                  int64_t width) {
     brew_importance *imp = arg;
     if (what == BREW_PROBE_ATTENDED) {
-        if (layer == 0) imp->rows += m;
+        if (layer == imp->first) imp->rows += m;
         take_attended(imp, layer, rows, m, width);
     } else if (what == BREW_PROBE_MLP) {
         take_mlp(imp, layer, rows, m, width);
     }
 }
 
+void brew_importance_skip(brew_importance *imp, const bool *skip) {
+    imp->skip = skip;
+    imp->first = 0;
+    while (skip && skip[imp->first]) imp->first++;
+}
+
 int brew_importance_add(brew_importance *imp, const brew_star *star, brew_err *err) {
-    brew_forward_options options = {.probe = take, .probe_arg = imp};
+    brew_forward_options options = {.skip = imp->skip, .probe = take, .probe_arg = imp};
     return brew_model_forward(imp->model, star, &options, &imp->result, err);
 }
 

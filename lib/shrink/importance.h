@@ -21,9 +21,12 @@ typedef struct brew_importance brew_importance;
 brew_importance *brew_importance_new(brew_model *model, bool grams, brew_err *err);
 void brew_importance_free(brew_importance *importance); // NULL is fine
 size_t brew_importance_bytes(const brew_config *config, bool grams);
+// Layers that will be gone: [L], borrowed; NULL: none.
+void brew_importance_skip(brew_importance *importance, const bool *skip);
 // Every request must fit the context.
 int brew_importance_add(brew_importance *importance, const brew_star *star, brew_err *err);
-int64_t brew_importance_rows(const brew_importance *importance); // seen by the first layer
+int64_t
+brew_importance_rows(const brew_importance *importance); // seen by the first layer that is there
 
 // out [H] or [F]: of a layer's query heads, of its neurons. w: the output projection [C, H*D], the down
 // projection [C, F], F32.

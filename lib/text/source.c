@@ -134,3 +134,18 @@ const char *brew_source_tokenizer(const brew_source *source, size_t *vocab) {
 const brew_star_teacher *brew_source_teacher(const brew_source *source) {
     return source->reader ? brew_star_read_teacher(source->reader) : NULL;
 }
+
+int brew_source_all(brew_source *source, brew_star *star, brew_source_reject_fn *reject, void *arg,
+                    brew_err *err) {
+    brew_line line;
+    int got;
+    while ((got = brew_source_next(source, &line, err)) > 0) {
+        if (!line.failed) {
+            brew_star_append(star, line.star, line.request);
+            continue;
+        }
+        *err = *line.failed;
+        if (reject(arg, &line, err)) return -1;
+    }
+    return got;
+}

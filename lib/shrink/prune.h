@@ -1,0 +1,42 @@
+// Choosing a cut by what a calibration stream shows, and repairing what it leaves.
+//
+// In this order: layers are ranked by the damage their absence does to the answers (log loss, each left
+// out alone), and the least missed go; then heads and neurons by importance (shrink/importance.h) in
+// the model without those layers. Of heads, whole kv groups or equally many query heads in every group
+// go, whichever loses less importance. Then the projections behind the cut are repaired.
+#ifndef BREW_SHRINK_PRUNE_H
+#define BREW_SHRINK_PRUNE_H
+
+#include "base/err.h"
+#include "model/model.h"
+#include "shrink/cut.h"
+
+typedef struct brew_prune_options {
+    double layers, heads, mlp;  // kept shares in (0, 1]; 1: all
+    const int64_t *gone_layers; // layers to remove, instead of a share; NULL: by damage
+    int64_t n_gone_layers;
+    int64_t multiple; // of neurons
+    bool repair;
+    double ridge; // share of the mean diagonal
+} brew_prune_options;
+
+typedef struct brew_pruned {
+    brew_cut cut;
+    brew_repaired repaired;          // of the kept layers; lists of NULL where nothing was repaired
+    double whole_logloss, whole_auc; // of the model as it was, where layers were ranked
+    double *damage; // [L] log loss without a layer less that with all; NULL if not ranked
+    double heads_lost, mlp_lost;      // shares of importance that went
+    double error_before, error_after; // sums of squares of projections' outputs over all layers
+} brew_pruned;
+
+// The neurons that stay for a share: the nearest multiple, at least one of them.
+int64_t brew_prune_neurons(const brew_config *config, double share, int64_t multiple);
+
+// model: dir's, opened, and star: calibration requests; not looked at where only given layers go.
+// BREW_USAGE where nothing would be cut.
+int brew_prune(brew_model *model, const brew_modeldir *dir, const brew_config *config,
+               const brew_star *star, const brew_prune_options *options, brew_pruned *out,
+               brew_err *err);
+void brew_pruned_release(brew_pruned *pruned);
+
+#endif
