@@ -146,9 +146,9 @@ static void check_differences(const config *c, const stars *s, const uint8_t *wa
 }
 
 static void test_differences(void) {
-    const int64_t items[] = {3, 1, 4}, one[] = {5};
+    const int64_t three[] = {3, 1, 4}, one[] = {5};
     stars s = {0};
-    add_star(&s, 6, 3, items);
+    add_star(&s, 6, 3, three);
     add_star(&s, 0, 1, one);
     add_star(&s, 3, 0, NULL);
     config c = {{4, 2, 4}, 0};
@@ -190,7 +190,7 @@ static bool agree(bool bf16, const config *c, const stars *s, const uint8_t *wan
     return good;
 }
 
-static bool same(const config *c, const stars *s, const result *a, const result *b) {
+static bool same_bits(const config *c, const stars *s, const result *a, const result *b) {
     return !memcmp(a->out, b->out, (size_t)(s->rows * out_width_of(c)) * sizeof *a->out) &&
            !memcmp(a->dqkv, b->dqkv, (size_t)(s->rows * width_of(c)) * sizeof *a->dqkv);
 }
@@ -210,7 +210,7 @@ static bool check_level(const char *level, enum brew_precision precision, const 
             first = r;
             continue;
         }
-        equal = equal && same(c, s, &r, &first);
+        equal = equal && same_bits(c, s, &r, &first);
         free_result(&r);
     }
     free_result(&first);
@@ -329,7 +329,7 @@ static void test_rubbish(void) {
                 for (int64_t i = 0; i < out_width && !wanted[row]; i++)
                     zero = zero && runs[1].out[row * out_width + i] == 0 &&
                            runs[1].dqkv[row * width + i] == 0;
-            ok(zero && same(&c, &s, &runs[0], &runs[1]), "%s %s: rubbish in rows not wanted",
+            ok(zero && same_bits(&c, &s, &runs[0], &runs[1]), "%s %s: rubbish in rows not wanted",
                *level, precision ? "bf16" : "f32");
             free_result(&runs[0]);
             free_result(&runs[1]);
