@@ -83,6 +83,11 @@ static void report(const brew_events_counts *rows, const brew_prompt_counts *cou
                       candidates && !s ? "candidates" : name, values[0], values[1], values[2]);
     }
     brew_json_set(cli.summary, "splits", all);
+    bool one_sided = counts[0].events && counts[0].events == counts[0].positives;
+    brew_json_set(cli.summary, "positives_only", brew_json_new_bool(one_sided));
+    if (one_sided)
+        brew_cli_warn(&cli, "all events are positive: nothing can be learned from their answers; "
+                            "see \"negatives\" and \"history.answers\" in brew-formats(5)");
     if (!written) brew_cli_warn(&cli, "no records: nothing to ask about in this split or shard");
 }
 
@@ -106,6 +111,7 @@ typedef struct part {
     brew_prompter prompter;
     brew_events *events;
     brew_asof *asof;
+    brew_negatives *negatives;
     brew_state state;
 } part;
 static part *parts;
@@ -158,9 +164,12 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     how.arg = prompter;
     p->events = brew_events_open(task, &how, &cli.err);
     if (!p->events) return -1;
-    if (task->features &&
-        !(prompter->asof = p->asof = brew_asof_new(task, p->events, how.memory_bytes,
-                                                   state_path ? &p->state : NULL, &cli.err)))
+    if (task->negatives &&
+        !(p->negatives = brew_negatives_new(task, prompter->items, (uint64_t)cli.seed, &cli.err)))
+        return -1;
+    if (task->features && !(prompter->asof = p->asof = brew_asof_new(
+                                task, p->events, how.memory_bytes, state_path ? &p->state : NULL,
+                                p->negatives, &cli.err)))
         return -1;
     return save_path ? brew_state_save(save_path, task, brew_events_split(p->events),
                                        p->asof ? brew_asof_fitted(p->asof) : NULL, &cli.err)
@@ -226,6 +235,7 @@ static void release(void) {
     brew_batch_free(batch);
     for (size_t i = 0; i < n_parts; i++) {
         brew_asof_free(parts[i].asof);
+        brew_negatives_free(parts[i].negatives);
         brew_events_close(parts[i].events);
         if (parts[i].prompter.task) brew_prompter_close(&parts[i].prompter);
         if (parts[i].task) brew_state_release(&parts[i].state, parts[i].task);

@@ -119,6 +119,46 @@ for damage in 's/"brew_state":1/"brew_state":2/' 's/"mean":0/"mean":7/' 's/"edge
 done
 exits 66 "no state" brew-promptify -t "$rates" --state "$work/none"
 
+# A log of positives alone: said aloud; with negatives drawn, of items that existed and were not met so far.
+cat >"$work/watch.task.json" <<END
+{"task": "watch", "events": {"file": "$PWD/$ratings", "member": "userId", "item": "movieId", "time": "timestamp"},
+ "actions": [{"name": "watched", "label": " Yes"}, {"name": "not", "label": " No", "drawn": true}],
+ "negatives": {"from": "popularity", "per_positive": 4},
+ "templates": {"question": "{item}:"}, "history": {"max": 4}, "questions": {"max": 5},
+ "split": {"by": "time", "test": 0.2}}
+END
+exits 0 "negatives by popularity" brew-promptify -t "$work/watch.task.json" --summary "$work/summary" -o "$work/drawn"
+is "$(sed 's/.*"positives_only":\([a-z]*\).*/\1/' "$work/summary")" false "not only positives"
+run brew-promptify -t "$work/watch.task.json" -j 3 --memory 1
+same "$work/out" "$work/drawn" "negatives: the same bytes"
+for shard in 1 2 3; do brew-promptify -t "$work/watch.task.json" --shard $shard/3 2>"$work/err"; done >"$work/shards"
+same "$work/shards" "$work/drawn" "negatives: three shards are the whole"
+run brew-promptify -t "$work/watch.task.json" --seed 7
+ok "another seed draws others" sh -c "! cmp -s $work/out $work/drawn"
+sed 's/.*"item_ids":\[\([^]]*\)\],"targets":\[\([^]]*\)\].*"time":\[\([^]]*\)\].*"sample_rates":\[\([^]]*\)\].*"member":"\([^"]*\)".*/\5;\1;\2;\3;\4/; s/"//g' \
+    "$work/drawn" >"$work/lists"
+is "$(awk -F'[,;]' 'FNR == NR {if (FNR > 1) {met[$1, $2] = $4; if (!($2 in first) || $4 < first[$2]) first[$2] = $4}; next}
+    {n = (NF - 1) / 4
+     for (i = 0; i < n; i++) {
+         item = $(2 + i); time = $(2 + 2 * n + i); rate = $(2 + 3 * n + i)
+         if ($(2 + n + i) == 0) {yes++; bad += rate != 1; continue}
+         no++; bad += first[item] >= time || (($1, item) in met && met[$1, item] <= time) || rate <= 0 || rate > 1
+     }} END {print yes, (no > 390000), bad + 0}' $ratings "$work/lists")" "100836 1 0" \
+    "each positive once; negatives existed, were not met before, and have rates"
+sed 's/"negatives.*//; s/, "drawn": true/, "values": [9]/; s/"time": "timestamp"/&, "value": "rating"/; s/"label": " Yes"/&, "min": 0/' \
+    "$work/watch.task.json" >"$work/yes.task.json"
+exits 0 "positives alone" brew-promptify -t "$work/yes.task.json" -o "$work/out" --summary "$work/summary"
+says "all events are positive" "is said"
+is "$(sed 's/.*"positives_only":\([a-z]*\).*/\1/' "$work/summary")" true "and in the summary"
+sed 's/"max": 4/&, "answers": false/' "$work/yes.task.json" >"$work/plain.task.json"
+brew-promptify -t "$work/plain.task.json" >"$work/out" 2>"$work/err"
+is "$(grep -c 'Yes\\n\|"answered"' "$work/out")" 0 "a plain list tells no answers"
+sed 's/"templates"/"negatives": {"from": "request", "rate": 0.25}, &/' "$movies" | sed "s#ml-latest#$PWD/testdata/&#" >"$work/kept.task.json"
+exits 0 "negatives kept with a rate" brew-promptify -t "$work/kept.task.json" -o "$work/out"
+is "$(sed 's/.*"targets":\[\([^]]*\)\].*"sample_rates":\[\([^]]*\)\].*/\1;\2/' "$work/out" |
+    awk -F'[,;]' '{n = NF / 2; for (i = 1; i <= n; i++) {c[$i]++; bad += $(i + n) != ($i ? 0.25 : 1)}}
+    END {print c[0], (c[1] > 12500 && c[1] < 13500), bad + 0}')" "48580 1 0" "a quarter of what is not positive"
+
 # Tables over time: a row holds strictly after its valid_from; a table without it is named.
 cp testdata/promptify/jobs.jsonl testdata/promptify/events.csv "$work"
 {

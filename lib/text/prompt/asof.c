@@ -32,7 +32,8 @@ struct brew_asof {
     size_t n_spans, span_of[BREW_FEATURES_MAX];
     brew_fitted fitted[BREW_FEATURES_MAX];
     double mean; // of the positive actions
-    bool given;  // means and edges, not fitted
+    brew_negatives *negatives;
+    bool given; // means and edges, not fitted
     brew_sorter *moments, *answers, *numbers;
     brew_buf key, entity;
     enum brew_feature_of entity_of;
@@ -134,12 +135,15 @@ static int add_all(brew_asof *asof, brew_events *events, brew_err *err) {
         bool ours = brew_events_in_shard(events, member.id, member.id_len);
         for (size_t i = 0; i < member.n && got > 0; i++) {
             const brew_event *event = &member.events[i];
-            if (event->action >= 0 && event->split == BREW_SPLIT_TRAIN)
-                asof->trained[action_number(asof, event)]++;
-            if (add_questions(asof, &member, event, ours ? asof->n_asked++ : UINT64_MAX, err) ||
-                (event->action >= 0 && add_changes(asof, &member, event, err)))
-                got = -1;
+            if (event->action < 0) continue;
+            if (event->split == BREW_SPLIT_TRAIN) asof->trained[action_number(asof, event)]++;
+            if (add_changes(asof, &member, event, err)) got = -1;
         }
+        if (asof->negatives) brew_negatives_apply(asof->negatives, &member);
+        for (size_t i = 0; i < member.n && got > 0; i++)
+            if (add_questions(asof, &member, &member.events[i], ours ? asof->n_asked++ : UINT64_MAX,
+                              err))
+                got = -1;
         if (got < 0) break;
     }
     brew_member_release(&member);
@@ -168,7 +172,9 @@ static double number_of(const brew_asof *asof, size_t f, bool at_split, int ques
     size_t n_actions = asof->task->n_actions;
     uint64_t k = 0, n = 0;
     for (int side = 0; side < BREW_SPLITS; side++) {
-        if (!counts_for(asof->task, at_split, question, side)) continue;
+        if (feature->measure != BREW_MEASURE_HISTORY &&
+            !counts_for(asof->task, at_split, question, side))
+            continue;
         const uint64_t *counts =
             asof->counts + (asof->span_of[f] * BREW_SPLITS + (size_t)side) * n_actions;
         for (size_t a = 0; a < n_actions; a++) {
@@ -268,7 +274,19 @@ static int fit_edges(brew_asof *asof, brew_err *err) {
     return got;
 }
 
+// One reading more, to know which items there are.
+static int ready_negatives(brew_negatives *negatives, brew_events *events, brew_err *err) {
+    brew_member member = {0};
+    int got;
+    while ((got = brew_events_next(events, &member, err)) > 0)
+        brew_negatives_count(negatives, &member);
+    brew_member_release(&member);
+    brew_negatives_ready(negatives);
+    return got < 0 ? -1 : brew_events_rewind(events, true, err);
+}
+
 static int run(brew_asof *asof, brew_events *events, const brew_state *state, brew_err *err) {
+    if (asof->negatives && ready_negatives(asof->negatives, events, err)) return -1;
     if (add_all(asof, events, err)) return -1;
     for (size_t f = 0; f < asof->features->n; f++) {
         const brew_feature *feature = &asof->features->list[f];
@@ -280,13 +298,14 @@ static int run(brew_asof *asof, brew_events *events, const brew_state *state, br
             fitted->edges[i] = state ? state->fitted[f].edges[i] : (double)INFINITY;
     }
     if (pass(asof, err) || (!state && fit_edges(asof, err))) return -1;
-    return brew_sorter_finish(asof->answers, err) ? -1 : brew_events_rewind(events, err);
+    return brew_sorter_finish(asof->answers, err) ? -1 : brew_events_rewind(events, false, err);
 }
 
 brew_asof *brew_asof_new(const brew_task *task, brew_events *events, size_t memory_bytes,
-                         const brew_state *state, brew_err *err) {
+                         const brew_state *state, brew_negatives *negatives, brew_err *err) {
     brew_asof *asof = brew_calloc(1, sizeof *asof);
     asof->given = state != NULL;
+    asof->negatives = negatives;
     asof->task = task;
     asof->features = task->features;
     asof->trained = brew_calloc(task->n_actions, sizeof *asof->trained);
@@ -322,7 +341,8 @@ static int questions_of(const brew_asof *asof, int side) {
 }
 
 int brew_asof_next(brew_asof *asof, brew_member *member, brew_err *err) {
-    size_t n = asof->features->n;
+    size_t n = asof->features->n, history = asof->features->history;
+    if (asof->negatives) brew_negatives_apply(asof->negatives, member);
     BREW_GROW(member->values, member->n * n, member->values_cap);
     for (size_t i = 0; i < member->n; i++) {
         int side = side_of(&member->events[i]);
@@ -341,6 +361,7 @@ int brew_asof_next(brew_asof *asof, brew_member *member, brew_err *err) {
                 if (told_by(&asof->features->list[f], of, at_split, side))
                     values[f] = brew_key_take_double(&c);
         }
+        if (member->events[i].drawn) member->events[i].item_history = (uint64_t)values[history];
         asof->n_answered++;
     }
     return 0;

@@ -13,17 +13,19 @@
 
 #include "text/prompt/events.h"
 #include "text/prompt/features.h"
+#include "text/prompt/negatives.h"
 #include "text/prompt/state.h"
 
 typedef struct brew_asof brew_asof;
 
 // Counts all events of a task with features, fits means and edges unless `state` has them, and takes events
-// back to the first. NULL on failure.
+// back to the first. Negatives, unless NULL, are readied, and applied to each member behind the counting:
+// what is drawn counts nowhere. NULL on failure.
 brew_asof *brew_asof_new(const brew_task *task, brew_events *events, size_t memory_bytes,
-                         const brew_state *state, brew_err *err);
+                         const brew_state *state, brew_negatives *negatives, brew_err *err);
 void brew_asof_free(brew_asof *asof); // NULL is fine
 
-// Fills member->values [n][features] for a member just read; every member must come, in order.
+// Applies negatives, then fills member->values [n][features] for a member just read; every member must come, in order.
 int brew_asof_next(brew_asof *asof, brew_member *member, brew_err *err);
 
 const char *brew_asof_word(const brew_asof *asof, const brew_member *member, size_t event,

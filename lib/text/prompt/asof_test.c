@@ -146,9 +146,9 @@ static int read_all(const brew_task *task, brew_events_options options, size_t m
         while (brew_events_next(events, &member, &err) > 0)
             for (size_t i = 0; i < member.n; i++)
                 find(&member, &member.events[i])->side = member.events[i].split;
-        brew_events_rewind(events, &err);
+        brew_events_rewind(events, true, &err);
     }
-    brew_asof *asof = brew_asof_new(task, events, memory, NULL, &err);
+    brew_asof *asof = brew_asof_new(task, events, memory, NULL, NULL, &err);
     while (asof && brew_events_next(events, &member, &err) > 0) {
         wrong += brew_asof_next(asof, &member, &err) != 0;
         for (size_t i = 0; i < member.n; i++) {
@@ -196,7 +196,7 @@ static void test_edges(void) {
     brew_task *task = write_task("\"split\":{\"by\":\"time\",\"test\":0.3},");
     brew_err err = {0};
     brew_events *events = brew_events_open(task, &(brew_events_options){.all_first = true}, &err);
-    brew_asof *asof = brew_asof_new(task, events, 1 << 20, NULL, &err);
+    brew_asof *asof = brew_asof_new(task, events, 1 << 20, NULL, NULL, &err);
     brew_member member = {0};
     double *numbers = brew_calloc(ROWS, sizeof *numbers);
     size_t n = 0, top = 0, train = 0;

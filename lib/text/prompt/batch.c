@@ -98,6 +98,8 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
             counts[k].questions += s->counts[k].questions;
             counts[k].answered += s->counts[k].answered;
             counts[k].shown += s->counts[k].shown;
+            counts[k].events += s->counts[k].events;
+            counts[k].positives += s->counts[k].positives;
         }
     }
     *members += n;

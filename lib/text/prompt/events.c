@@ -296,6 +296,7 @@ static void add_event(const brew_events *events, brew_member *member, const char
                           .at_once = !log->units,
                           .log = (uint8_t)row.log,
                           .weight = 1,
+                          .rate = 1,
                           .item_history = brew_get_be64(&c)};
     if (log->request_column || row.action < 0) {
         event->request_len = strlen(row.key.ptr);
@@ -339,8 +340,8 @@ int brew_events_compare(const brew_events *a, const brew_events *b) {
     return order ? order : strcmp(a->ahead.ptr + 8, b->ahead.ptr + 8);
 }
 
-int brew_events_rewind(brew_events *events, brew_err *err) {
-    events->rewound = true;
+int brew_events_rewind(brew_events *events, bool all, brew_err *err) {
+    events->rewound = !all;
     return brew_sorter_rewind(events->by_member, err) ? -1 : look_ahead(events, err);
 }
 

@@ -49,10 +49,11 @@ typedef struct brew_event {
     int64_t known;  // when its action became known: history may use it behind that, never at it
     int32_t action; // index into the log's actions; -1: a candidate
     bool positive;  // that action's; false for a candidate
+    bool drawn;     // a negative that is not in the log
     bool at_once;   // known as it happens: events of the very same time may stand before its answer
     uint8_t split;  // enum brew_split
     uint8_t log;    // index into task->logs
-    double weight;
+    double weight, rate; // rate: with which probability such an event is here
     uint64_t item_history;
     const brew_field *context; // [the log's context.n]; NULL: no such field
 } brew_event;
@@ -111,8 +112,8 @@ int brew_events_next(brew_events *events, brew_member *member, brew_err *err);
 // The order in which two streams' next members come: below, at or above 0; who has none comes last. The
 // answer is 0 if both have none.
 int brew_events_compare(const brew_events *a, const brew_events *b);
-// Members come again from the first.
-int brew_events_rewind(brew_events *events, brew_err *err);
+// Members come again from the first: all that came, or those of the shard alone.
+int brew_events_rewind(brew_events *events, bool all, brew_err *err);
 // Does a member belong to the shard asked for?
 bool brew_events_in_shard(const brew_events *events, const char *member, size_t len);
 const brew_events_counts *brew_events_counted(const brew_events *events);

@@ -42,6 +42,8 @@ double brew_feature_value(const brew_feature *feature, double mean, uint64_t k, 
         if (feature->none && !n) return (double)NAN;
         return all + feature->shrink > 0 ? (hits + feature->shrink * mean) / (all + feature->shrink)
                                          : mean;
+    case BREW_MEASURE_HISTORY:
+        return all;
     case BREW_MEASURE_DEVIATION:
         break;
     }

@@ -10,6 +10,7 @@
 //     count       k
 //     rate        (k + m mu) / (n + m)                  m: `shrink`, 5 unless told
 //     deviation   (k - n mu) / (n + 5)                  only for offsets
+//     history     n, of all sides                       only for item_history of drawn negatives
 //
 // Numbers reach a prompt as words: the percentiles of the feature's numbers at all training events are
 // the edges, and edge p is the smallest number that p % of them do not exceed. A number belongs behind the edges that it
@@ -38,7 +39,12 @@
 enum { BREW_FEATURES_MAX = 64 };
 
 enum brew_feature_of { BREW_OF_ITEM, BREW_OF_MEMBER, BREW_OF };
-enum brew_measure { BREW_MEASURE_COUNT, BREW_MEASURE_RATE, BREW_MEASURE_DEVIATION };
+enum brew_measure {
+    BREW_MEASURE_COUNT,
+    BREW_MEASURE_RATE,
+    BREW_MEASURE_DEVIATION,
+    BREW_MEASURE_HISTORY
+};
 
 typedef struct brew_feature {
     char *name; // NULL: not for templates
@@ -58,6 +64,7 @@ typedef struct brew_features {
     brew_feature list[BREW_FEATURES_MAX];
     size_t n;
     bool offsets;                      // records have offsets: those of
+    size_t history;                    // the feature that fills item_history of drawn negatives
     size_t item_offset, member_offset; // these features; SIZE_MAX: without that part
 } brew_features;
 

@@ -101,7 +101,9 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
         scratch->lines[i] = (int64_t)query->len;
         brew_template_render(&task->logs[s->event->log].line, brew_subject_value, s, query);
         scratch->offsets[i] = (int64_t)query->len;
-        brew_buf_adds(query, brew_log_actions(task, s->event->log)->list[s->event->action].label);
+        if (!task->plain)
+            brew_buf_adds(query,
+                          brew_log_actions(task, s->event->log)->list[s->event->action].label);
         brew_buf_addc(query, '\n');
     }
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
@@ -199,6 +201,10 @@ void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scr
     if (prompter->task->select == BREW_HISTORY_SIMILAR) learn_lines(&s, scratch);
     bool drawn = prompter->share < 1 || prompter->max_records;
     uint64_t limit = drawn ? draw_records(prompter, scratch, member) : 0;
+    for (size_t i = 0; i < member->n; i++) {
+        counts[0].events += member->events[i].action >= 0;
+        counts[0].positives += member->events[i].positive;
+    }
     for (size_t i = 0; i < scratch->plan.n; i++) {
         const brew_plan_record *record = &scratch->plan.records[i];
         if (drawn && scratch->draws[i] >= limit) continue;

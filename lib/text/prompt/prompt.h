@@ -45,6 +45,7 @@ bool brew_prompter_knows_item(void *prompter, size_t log, const char *id, size_t
 
 typedef struct brew_prompt_counts {
     uint64_t records, questions, answered, shown;
+    uint64_t events, positives; // of all members, drawn ones included; in the first
 } brew_prompt_counts;
 
 typedef struct brew_prompt_scratch { // zero-initialise

@@ -214,6 +214,14 @@ static void add_items(const items *it, bool candidates, brew_buf *out) {
     }
     brew_buf_addc(out, ']');
     add_item_meta(it, out);
+    if (it->task->negatives && !candidates) {
+        begin(out, "sample_rates");
+        for (size_t i = 0; i < it->n; i++) {
+            between(out, i);
+            brew_buf_addf(out, "%.6g", event_of(it, i)->rate);
+        }
+        brew_buf_addc(out, ']');
+    }
     if (!it->log->weight_column || candidates) return;
     begin(out, "weights");
     for (size_t i = 0; i < it->n; i++) {

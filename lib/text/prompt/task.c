@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "text/prompt/features.h"
+#include "text/prompt/negatives.h"
 #include "text/prompt/task_read.h"
 
 char *brew_task_beside(const char *file, const char *path) {
@@ -72,15 +73,16 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     task->path = brew_strdup(path);
     task->max_history = 30;
     task->max_questions = 10;
-    if (brew_keys_known(&keys, keys.root, "",
-                        "task events sources members items actions positive features offsets "
-                        "templates history questions candidates split") ||
+    if (brew_keys_known(
+            &keys, keys.root, "",
+            "task events sources members items actions positive features offsets negatives "
+            "templates history questions candidates split") ||
         read_name(&keys, task) || brew_task_read_logs(&keys, task) ||
         brew_task_read_table(&keys, keys.root, "", "members", task->logs[0].time_unit,
                              &task->members) < 0 ||
-        brew_task_read_features(&keys, task) || brew_task_read_templates(&keys, task) ||
-        brew_task_read_split(&keys, task) || brew_task_read_limits(&keys, task) ||
-        brew_task_read_candidates(&keys, task)) {
+        brew_task_read_negatives(&keys, task) || brew_task_read_features(&keys, task) ||
+        brew_task_read_templates(&keys, task) || brew_task_read_split(&keys, task) ||
+        brew_task_read_limits(&keys, task) || brew_task_read_candidates(&keys, task)) {
         brew_task_free(task);
         task = NULL;
     }
@@ -154,6 +156,11 @@ void brew_task_free(brew_task *task) {
     free(task->item_tables);
     free(task->told);
     free(task->asked);
+    if (task->negatives) {
+        free(task->negatives->file.path);
+        free(task->negatives->file.id);
+        free(task->negatives);
+    }
     free(task->candidates.request_column);
     free(task->candidates.time_column);
     free(task->path);

@@ -42,6 +42,7 @@ typedef struct brew_action {
     bool has_min, has_below;
     double min, below; // numbers: min <= value < below
     bool positive;
+    bool drawn;    // never in the log, only drawn as a negative
     bool *implies; // [n] whether who did this has done that, too; itself included
     double gain;   // for NDCG; 1 for positive ones, else 0, unless told
     double rate;   // kept in a sampled history
@@ -144,11 +145,13 @@ typedef struct brew_task {
     size_t n_item_tables;
     // Sections: one that is not empty ends in a newline. The summary stands behind the history.
     brew_template instruction, note, profile, heading, summary;
-    struct brew_features *features; // features.h; NULL: none
-    brew_columns counted;           // names of actions that the summary counts
+    struct brew_features *features;       // features.h; NULL: none
+    brew_columns counted;                 // names of actions that the summary counts
+    struct brew_negatives_how *negatives; // negatives.h; NULL: none
     brew_candidates candidates;
     int64_t max_history, max_questions;
     enum brew_history_select select;
+    bool plain;         // history lines do not tell what was done
     bool drop_quarters; // the oldest lines go a quarter of max_history at a time
     bool *told, *asked; // [n_logs] whose events are history, and questions
     enum brew_train_questions train;

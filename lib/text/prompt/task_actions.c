@@ -40,13 +40,18 @@ static int read_action(const brew_keys *keys, const brew_json *object, const cha
         return brew_keys_fail(keys, where, "must be an object, not %s",
                               brew_json_type_name(object));
     int min, below;
-    if (brew_keys_known(keys, object, where, "name label values min below gain implies") ||
+    if (brew_keys_known(keys, object, where, "name label values min below gain implies drawn") ||
         brew_keys_string(keys, object, where, "name", true, &out->name) < 0 ||
         brew_keys_string(keys, object, where, "label", true, &out->label) < 0 ||
         read_values(keys, object, where, out) < 0 ||
         (min = brew_keys_real(keys, object, where, "min", -1e308, 1e308, &out->min)) < 0 ||
         (below = brew_keys_real(keys, object, where, "below", -1e308, 1e308, &out->below)) < 0)
         return -1;
+    brew_json *drawn = brew_json_get(object, "drawn");
+    if (drawn && !brew_json_is(drawn, BREW_JSON_BOOL))
+        return brew_keys_fail(keys, brew_place_of(where, "drawn").text,
+                              "must be true or false, not %s", brew_json_type_name(drawn));
+    out->drawn = drawn && brew_json_bool(drawn);
     out->has_min = min > 0;
     out->has_below = below > 0;
     brew_place label = brew_place_of(where, "label");
@@ -68,7 +73,8 @@ static int check_action(const brew_keys *keys, const brew_actions *actions, size
         if (!strcmp(other->label, action->label))
             return brew_keys_fail(keys, brew_place_of(where, "label").text,
                                   "is that of action %zu too", i);
-        if (!other->n_values && !other->has_min && !other->has_below)
+        if (!action->drawn && !other->drawn && !other->n_values && !other->has_min &&
+            !other->has_below)
             return brew_keys_fail(keys, where, "is never reached: action %zu takes every value", i);
     }
     return 0;
@@ -167,6 +173,7 @@ int brew_actions_find(const brew_actions *actions, const char *value, size_t len
     int parsed = -1; // not yet tried
     for (size_t a = 0; a < actions->n; a++) {
         const brew_action *action = &actions->list[a];
+        if (action->drawn) continue;
         for (size_t i = 0; i < action->n_values; i++)
             if (strlen(action->values[i]) == len && !memcmp(action->values[i], value, len))
                 return (int)a;

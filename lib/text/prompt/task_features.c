@@ -155,9 +155,11 @@ static int read_feature(const brew_keys *keys, const char *name, const brew_json
                : 0;
 }
 
-static size_t add_deviation(const brew_task *task, enum brew_feature_of of, bool as_of_split) {
+// One that no template names.
+static size_t add_hidden(const brew_task *task, enum brew_feature_of of, enum brew_measure measure,
+                         bool as_of_split) {
     brew_feature *out = &task->features->list[task->features->n];
-    *out = (brew_feature){.of = of, .measure = BREW_MEASURE_DEVIATION, .as_of_split = as_of_split};
+    *out = (brew_feature){.of = of, .measure = measure, .as_of_split = as_of_split};
     out->actions = brew_calloc(task->n_actions, sizeof *out->actions);
     choose(task, NULL, false, out->actions);
     return task->features->n++;
@@ -177,24 +179,30 @@ static int read_offsets(const brew_keys *keys, brew_task *task) {
                               "lacks the key \"of\", \"item\", \"member\" or "
                               "\"member_item\"");
     task->features->offsets = true;
-    if (of != 1) task->features->item_offset = add_deviation(task, BREW_OF_ITEM, as_of == 1);
-    if (of != 0) task->features->member_offset = add_deviation(task, BREW_OF_MEMBER, as_of == 1);
+    if (of != 1)
+        task->features->item_offset =
+            add_hidden(task, BREW_OF_ITEM, BREW_MEASURE_DEVIATION, as_of == 1);
+    if (of != 0)
+        task->features->member_offset =
+            add_hidden(task, BREW_OF_MEMBER, BREW_MEASURE_DEVIATION, as_of == 1);
     return 0;
 }
 
 int brew_task_read_features(const brew_keys *keys, brew_task *task) {
     brew_json *object;
     if (brew_keys_object(keys, keys->root, "", "features", false, &object) < 0) return -1;
-    if (!object && !brew_json_get(keys->root, "offsets")) return 0;
+    if (!object && !brew_json_get(keys->root, "offsets") && !task->negatives) return 0;
     brew_features *features = task->features = brew_calloc(1, sizeof *features);
     features->item_offset = features->member_offset = SIZE_MAX;
     brew_json_iter it = {0};
     while (object && brew_json_next(object, &it)) {
-        if (features->n == BREW_FEATURES_MAX - 2)
+        if (features->n == BREW_FEATURES_MAX - 3)
             return brew_keys_fail(keys, "features", "holds more than %d features",
-                                  BREW_FEATURES_MAX - 2);
+                                  BREW_FEATURES_MAX - 3);
         features->n++;
         if (read_feature(keys, it.key, it.value, task, &features->list[features->n - 1])) return -1;
     }
+    if (task->negatives)
+        features->history = add_hidden(task, BREW_OF_ITEM, BREW_MEASURE_HISTORY, false);
     return read_offsets(keys, task);
 }

@@ -62,13 +62,19 @@ static int read_history(const brew_keys *keys, brew_task *task) {
         read_chosen(keys, object, "history", task, &task->told))
         return -1;
     if (object) {
-        if (brew_keys_known(keys, object, "history", "max until sources select rates drop") ||
+        if (brew_keys_known(keys, object, "history",
+                            "max until sources select rates drop answers") ||
             brew_keys_int(keys, object, "history", "max", 0, 1 << 20, &task->max_history) < 0 ||
             brew_keys_choice(keys, object, "history", "until", "question split", &until) < 0 ||
             brew_keys_choice(keys, object, "history", "select", "recent all sample similar",
                              &select) < 0 ||
             brew_keys_choice(keys, object, "history", "drop", "line quarter", &drop) < 0)
             return -1;
+        brew_json *answers = brew_json_get(object, "answers");
+        if (answers && !brew_json_is(answers, BREW_JSON_BOOL))
+            return brew_keys_fail(keys, "history.answers", "must be true or false, not %s",
+                                  brew_json_type_name(answers));
+        task->plain = answers && !brew_json_bool(answers);
         task->select = (enum brew_history_select)select;
         if (read_rates(keys, object, task) < 0) return -1;
     }
@@ -79,6 +85,8 @@ static int read_history(const brew_keys *keys, brew_task *task) {
 
 // Why answers in the history cannot be learned from, or NULL.
 static const char *unlearnable(const brew_task *task) {
+    if (task->plain) return "\"history.answers\" is false";
+    if (task->negatives) return "negatives are chosen by their labels";
     if (task->n_action_sets > 1) return "the sources differ in their actions";
     if (task->select > BREW_HISTORY_ALL) return "\"history.select\" chooses its events";
     for (size_t i = 0; i < task->n_logs; i++) {

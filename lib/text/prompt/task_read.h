@@ -16,7 +16,8 @@ int brew_task_read_templates(const brew_keys *keys, brew_task *task);
 int brew_task_read_sections(const brew_keys *keys, brew_task *task);
 int brew_task_read_log_templates(const brew_keys *keys, const brew_json *object, const char *where,
                                  brew_task *task, brew_log *log);
-int brew_task_read_limits(const brew_keys *keys, brew_task *task); // "history" and "questions"
+int brew_task_read_limits(const brew_keys *keys, brew_task *task);    // "history" and "questions"
+int brew_task_read_negatives(const brew_keys *keys, brew_task *task); // before the features
 int brew_task_read_candidates(const brew_keys *keys, brew_task *task);
 int brew_task_read_split(const brew_keys *keys, brew_task *task);
 
