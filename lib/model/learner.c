@@ -64,13 +64,14 @@ static int make_weight(brew_learner *learner, brew_learner_weight *w, int64_t bi
     return w->operand ? 0 : -1;
 }
 
-static brew_table *make_table(brew_learner *learner, int64_t at, brew_err *err) {
+static int make_table(brew_learner *learner, int64_t at, brew_table **table, brew_err *err) {
     const brew_config *c = &learner->config;
     brew_tensor view = {.data = learner->values + at,
                         .dtype = BREW_F32,
                         .n_dims = 2,
                         .shape = {c->vocab, c->width}};
-    return learner->be->ops->table_new(learner->be, &view, err);
+    *table = learner->be->ops->table_new(learner->be, &view, err);
+    return *table ? 0 : -1;
 }
 
 static int make_operands(brew_learner *learner, brew_err *err) {
@@ -82,11 +83,10 @@ static int make_operands(brew_learner *learner, brew_err *err) {
             make_weight(learner, &layer->down, -1, err) < 0)
             return -1;
     }
-    learner->embedding = make_table(learner, learner->embedding_at, err);
-    if (!learner->embedding) return -1;
+    if (make_table(learner, learner->embedding_at, &learner->embedding, err) < 0) return -1;
     learner->head = learner->embedding;
-    if (!learner->config.tied) learner->head = make_table(learner, learner->head_at, err);
-    return learner->head ? 0 : -1;
+    if (learner->config.tied) return 0;
+    return make_table(learner, learner->head_at, &learner->head, err);
 }
 
 brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
