@@ -1,5 +1,6 @@
 // Whole models learning against PyTorch: gradients of four losses, and twenty steps of AdamW with
-// accumulation, clipping, decay and a schedule. Goldens: scripts/peers/train_goldens.py.
+// accumulation, clipping, decay and a schedule; through the engine, the learner and the losses of
+// brew-train. Goldens: scripts/peers/train_goldens.py.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,29 +10,14 @@
 #include "base/tap.h"
 #include "io/json.h"
 #include "model/learner.h"
-#include "train/loss.h"
+#include "train/engine.h"
 #include "train/schedule.h"
 
 static const char *const models[] = {"llama-scaled", "tiny",  "llama-tied", "llama-bias",
                                      "qwen2",        "qwen3", "mistral"};
-enum { N_MODELS = sizeof models / sizeof *models, MAX_IDS = 256, MAX_TERMS = 3 };
+enum { N_MODELS = sizeof models / sizeof *models, MAX_IDS = 256 };
 
 // ---- the stars ----
-
-// What is learned at a read: the target among its labels, and the share in the loss before its term's
-// denominator is known.
-struct aim {
-    int term;
-    int32_t target;
-    double weight;
-};
-
-struct micro_batch {
-    brew_star star;
-    brew_reads reads;
-    struct aim *aims;
-    size_t aims_cap;
-};
 
 static int32_t ids[MAX_IDS];
 
@@ -42,67 +28,32 @@ static size_t read_ids(const brew_json *array) {
     return n;
 }
 
-static void micro_batch_reset(struct micro_batch *batch) {
-    brew_star_reset(&batch->star);
-    brew_reads_reset(&batch->reads);
-}
-
-static void micro_batch_release(struct micro_batch *batch) {
-    brew_star_release(&batch->star);
-    brew_reads_release(&batch->reads);
-    free(batch->aims);
-}
-
-static void add_read(struct micro_batch *batch, int64_t row, size_t labels, struct aim aim) {
-    size_t i = batch->reads.n;
-    BREW_GROW(batch->aims, i + 1, batch->aims_cap);
-    batch->aims[i] = aim;
-    brew_reads_add(&batch->reads, row, ids, labels);
-}
-
 // One answer: [set, target, weight], standing at `at` of the array.
-static void add_answer(struct micro_batch *batch, const brew_json *sets, const brew_json *answer,
-                       size_t at, int64_t row, int term) {
+static void add_answer(brew_star *star, const brew_json *sets, const brew_json *answer, size_t at,
+                       int64_t row) {
     int32_t target = (int32_t)brew_json_int(brew_json_at(answer, at + 1));
     double weight = brew_json_real(brew_json_at(answer, at + 2));
     size_t n = read_ids(brew_json_at(sets, (size_t)brew_json_int(brew_json_at(answer, at))));
-    brew_star_add_answer(&batch->star, row, brew_star_add_set(&batch->star, ids, n), target,
-                         (float)weight, 0);
-    if (target >= 0) add_read(batch, row, n, (struct aim){term, target, weight});
+    brew_star_add_answer(star, row, brew_star_add_set(star, ids, n), target, (float)weight, 0);
 }
 
-static void add_document(struct micro_batch *batch, const brew_json *request) {
-    brew_star *star = &batch->star;
-    int64_t start = (int64_t)star->n_ids;
-    brew_star_add_request(star);
-    size_t n = read_ids(brew_json_get(request, "query"));
-    brew_star_add_ids(star, ids, n);
-    brew_star_add_meta(star, "{}", 2);
-    for (int64_t row = start; row + 1 < start + (int64_t)n; row++) {
-        ids[0] = star->ids[row + 1];
-        add_read(batch, row, 1, (struct aim){0, 0, 1});
-    }
-}
-
-static void add_request(struct micro_batch *batch, const brew_json *sets, const brew_json *request,
-                        bool with_history) {
-    brew_star *star = &batch->star;
+static void add_request(brew_star *star, const brew_json *sets, const brew_json *request) {
     int64_t start = (int64_t)star->n_ids, ends[MAX_IDS];
     brew_star_add_request(star);
     brew_star_add_ids(star, ids, read_ids(brew_json_get(request, "query")));
     const brew_json *items = brew_json_get(request, "items");
-    for (size_t i = 0; i < brew_json_length(items); i++) {
+    for (size_t i = 0; sets && i < brew_json_length(items); i++) {
         brew_star_add_item(star);
         brew_star_add_ids(star, ids, read_ids(brew_json_at(items, i)));
         ends[i] = (int64_t)star->n_ids - 1;
     }
     const brew_json *answers = brew_json_get(request, "answers");
-    for (size_t i = 0; i < brew_json_length(answers); i++)
-        add_answer(batch, sets, brew_json_at(answers, i), 0, ends[i], 0);
+    for (size_t i = 0; sets && i < brew_json_length(answers); i++)
+        add_answer(star, sets, brew_json_at(answers, i), 0, ends[i]);
     const brew_json *history = brew_json_get(request, "history");
-    for (size_t i = 0; with_history && i < brew_json_length(history); i++) {
+    for (size_t i = 0; sets && i < brew_json_length(history); i++) {
         const brew_json *seen = brew_json_at(history, i);
-        add_answer(batch, sets, seen, 1, start + brew_json_int(brew_json_at(seen, 0)), 1);
+        add_answer(star, sets, seen, 1, start + brew_json_int(brew_json_at(seen, 0)));
     }
     brew_star_add_meta(star, "{}", 2);
 }
@@ -122,70 +73,41 @@ struct session {
     const struct goldens *goldens;
     const char *objective;
     brew_learner *learner;
-    struct micro_batch batch;
-    brew_read_result result;
-    float *d_logits, *d_rest;
-    size_t d_logits_cap, d_rest_cap;
+    brew_star star;
+    brew_batch batch;
 };
 
+// Requests [first, first + n), over and over; in `lm` their queries alone, as documents.
 static void load(struct session *s, size_t first, size_t n) {
-    bool lm = !strcmp(s->objective, "lm");
-    micro_batch_reset(&s->batch);
-    s->batch.reads.rest = lm || !strcmp(s->objective, "vocab");
-    for (size_t i = first; i < first + n; i++) {
-        const brew_json *request =
-            brew_json_at(s->goldens->requests, i % brew_json_length(s->goldens->requests));
-        if (lm)
-            add_document(&s->batch, request);
-        else
-            add_request(&s->batch, s->goldens->sets, request, strcmp(s->objective, "items") != 0);
-    }
-}
-
-// Adds the micro-batch's gradients; the loss.
-static double learn(struct session *s, const double *scales) {
     brew_err err = {0};
-    const brew_reads *reads = &s->batch.reads;
-    if (brew_learner_forward(s->learner, &s->batch.star, reads, true, &s->result, &err) < 0) {
-        ok(false, "a forward pass: %s", err.text);
-        return NAN;
+    const struct goldens *g = s->goldens;
+    const brew_json *sets = strcmp(s->objective, "lm") ? g->sets : NULL;
+    brew_star_reset(&s->star);
+    brew_batch_reset(&s->batch);
+    for (size_t i = 0; i < n; i++) {
+        add_request(&s->star, sets,
+                    brew_json_at(g->requests, (first + i) % brew_json_length(g->requests)));
+        if (brew_batch_add(&s->batch, &s->star, i, 0, NULL, NULL, &err) < 0)
+            ok(false, "a batch: %s", err.text);
     }
-    size_t labels = reads->n ? (size_t)reads->splits[reads->n] : 0;
-    BREW_GROW(s->d_logits, labels + 1, s->d_logits_cap);
-    BREW_GROW(s->d_rest, reads->n + 1, s->d_rest_cap);
-    memset(s->d_logits, 0, labels * sizeof(float));
-    memset(s->d_rest, 0, reads->n * sizeof(float));
-    double loss = 0;
-    for (size_t i = 0; i < reads->n; i++) {
-        const struct aim *aim = &s->batch.aims[i];
-        int64_t at = reads->splits[i];
-        double scale = scales[aim->term] * aim->weight;
-        brew_logits row = {(size_t)(reads->splits[i + 1] - at), s->result.logits + at, -INFINITY};
-        if (reads->rest) row.rest = s->result.rest[i];
-        loss += scale *
-                (reads->rest
-                     ? brew_loss_vocab(&row, aim->target, scale, s->d_logits + at, &s->d_rest[i])
-                     : brew_loss_labels(&row, aim->target, NULL, 0, scale, s->d_logits + at));
-    }
-    if (brew_learner_backward(s->learner, s->d_logits, reads->rest ? s->d_rest : NULL, &err) < 0)
-        ok(false, "a backward pass: %s", err.text);
-    return loss;
 }
 
-// A step's gradients over `n` requests, in micro-batches of `micro`; the loss.
-static double accumulate(struct session *s, size_t first, size_t n, size_t micro) {
-    double scales[MAX_TERMS] = {0}, loss = 0;
+// A step's gradients, in micro-batches of about `micro_tokens`; the loss.
+static double accumulate(struct session *s, size_t first, size_t n, int64_t micro_tokens) {
+    bool lm = !strcmp(s->objective, "lm"), items = !strcmp(s->objective, "items");
+    brew_objective objective = {.items = !lm,
+                                .history = lm || items ? 0 : recipe(s->goldens, "history_weight"),
+                                .lm = lm,
+                                .vocab = !strcmp(s->objective, "vocab")};
+    brew_engine_step step = {.learn = true};
+    brew_terms terms = {0};
+    brew_err err = {0};
     load(s, first, n);
-    for (size_t i = 0; i < s->batch.reads.n; i++)
-        scales[s->batch.aims[i].term] += s->batch.aims[i].weight;
-    for (int t = 0; t < MAX_TERMS; t++)
-        if (scales[t] > 0)
-            scales[t] = (t == 1 ? recipe(s->goldens, "history_weight") : 1) / scales[t];
-    for (size_t i = 0; i < n; i += micro) {
-        load(s, first + i, n - i < micro ? n - i : micro);
-        loss += learn(s, scales);
-    }
-    return loss;
+    brew_engine *engine = brew_engine_new(s->learner, NULL, &objective, micro_tokens);
+    if (brew_engine_run(engine, &s->batch, &step, &terms, NULL, &err))
+        ok(false, "a step: %s", err.text);
+    brew_engine_free(engine);
+    return brew_terms_loss(&terms, &objective, 0);
 }
 
 // ---- gradients ----
@@ -216,7 +138,7 @@ static void test_gradients(struct session *s, const brew_json *golden, const cha
         s->objective = objectives[o];
         const brew_json *gold = brew_json_get(brew_json_get(golden, "gradients"), objectives[o]);
         const brew_json *tensors = brew_json_get(gold, "tensors");
-        double loss = accumulate(s, 0, n, n), worst = 0,
+        double loss = accumulate(s, 0, n, 1 << 20), worst = 0,
                want = brew_json_real(brew_json_get(gold, "loss"));
         const char *where = "none";
         for (size_t i = 0; i < brew_learner_n(s->learner); i++) {
@@ -249,7 +171,7 @@ static void test_trajectory(struct session *s, const brew_json *golden, const ch
     const brew_json *betas = brew_json_get(g->recipe, "betas");
     double worst = 0, worst_norm = 0, clip = recipe(g, "clip");
     for (int64_t step = 1; step <= steps; step++) {
-        double loss = accumulate(s, (size_t)(step - 1) * batch, batch, 2);
+        double loss = accumulate(s, (size_t)(step - 1) * batch, batch, 40);
         double norm = brew_learner_norm(s->learner);
         double off = fabs(loss - brew_json_real(brew_json_at(losses, (size_t)step - 1)));
         double gold_norm = brew_json_real(brew_json_at(norms, (size_t)step - 1));
@@ -302,10 +224,8 @@ static void test_model(const struct goldens *goldens, const char *name, brew_bac
         if (s.learner) test_trajectory(&s, golden, name, be->level);
         brew_learner_free(s.learner);
     }
-    micro_batch_release(&s.batch);
-    brew_read_result_release(&s.result);
-    free(s.d_logits);
-    free(s.d_rest);
+    brew_star_release(&s.star);
+    brew_batch_release(&s.batch);
     brew_json_free(golden);
 }
 
