@@ -132,6 +132,12 @@ ok "the steps skipped are logged" grep -q '"loss":null.*"skipped":true' nan2/met
 printf '{"text":"The quick brown fox jumps over the lazy dog."}\n{"text":"Heat (1995): Yes"}\n' >text.jsonl
 ok "next tokens" brew-train -q -m "$tiny" -o lm --objective lm --steps 30 --batch 2 --lr 0.01 --precision f32 text.jsonl
 ok "are learned" below "$(loss lm | tail -n 1)" "$(loss lm | head -n 1 | awk '{print $1 / 2}')"
+awk 'BEGIN {printf "{\"ids\":["; for (i = 0; i < 2500; i++) printf "%s%d", i ? "," : "", i * 7 % 500; print "]}"}' >long.jsonl
+ok "a text longer than the context" brew-train -q -m "$tiny" -o long --objective lm --batch 1 long.jsonl
+is "$(grep -o '"tokens":[0-9]*' long/metrics.jsonl | tr '\n' ' ')" '"tokens":2048 "tokens":2501 ' "is cut in two, with a token in common"
+ok "of a stream, too" sh -c "brew-tokenize -m '$tiny' long.jsonl | brew-train -q -m '$tiny' -o long2 --objective lm --batch 1"
+same long/model.safetensors long2/model.safetensors "the same"
+exits 65 "a prompt that is too long" sh -c "sed 's/ids/query/; s/}\$/,\"items\":[[5]],\"label_token_ids\":[1,2]}/' long.jsonl | brew-train -q -m '$tiny' -o long3"
 ok "with answers" train both --lm-weight 0.1 --over vocab --steps 2 train.tar
 ok "both are logged" grep -q '"items":[0-9.]*,"lm":[0-9.]*,' both/metrics.jsonl
 mkdir config

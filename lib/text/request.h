@@ -89,6 +89,7 @@ typedef struct brew_encode_options {
     int64_t max_query; // tokens, BOS included, 0: no limit
     int64_t max_span;  // query + longest item, 0: no limit (the model's context)
     enum brew_fit fit; // what to do beyond: reject the record, or drop the fewest oldest lines
+    bool long_texts;   // plain texts have no limit: the caller cuts them
     brew_ids *query; // NULL, or with_offsets: receives the query's tokens (brew_request_write_ids)
 } brew_encode_options;
 

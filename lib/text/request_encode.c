@@ -214,6 +214,7 @@ static int fit_query(struct encode *e, size_t limit) {
 static int limit_query(struct encode *e) {
     const brew_encode_options *o = e->options;
     int64_t longest = 0, n = (int64_t)e->query->n;
+    if (e->rq->is_plain && o->long_texts) return 0;
     for (size_t i = 0; i < e->rq->n_items; i++) {
         int64_t len = (int64_t)(e->item_splits[i + 1] - e->item_splits[i]);
         if (len > longest) longest = len;

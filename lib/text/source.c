@@ -76,6 +76,8 @@ static int next_record(brew_source *source, brew_line *line, brew_err *err) {
 static bool fits(brew_source *source, const brew_star *star, size_t r) {
     const brew_source_options *limit = &source->options;
     int64_t span = brew_star_span(star, r), query = brew_star_query_len(star, r);
+    bool text = !brew_star_items(star, r) && star->answer_splits[r] == star->answer_splits[r + 1];
+    if (limit->texts && text) return true;
     if (span > limit->context)
         brew_fail(&source->failed, BREW_DATA,
                   "query and longest item have %" PRId64 " tokens, beyond the limit of %" PRId64,

@@ -23,11 +23,11 @@
 typedef struct brew_source_options {
     brew_pool *pool;
     brew_encoder *encoder; // with the same limits
-    bool texts;            // plain texts are taken, too: requests without items
-    size_t vocab;          // ids must be below it
-    int64_t context;       // query and longest item, at most
-    int64_t max_query;     // 0: no further limit
-    enum brew_fit fit;     // only BREW_FIT_REJECT goes with a stream
+    bool texts;      // plain texts are taken, too: requests without items or answers, of any length
+    size_t vocab;    // ids must be below it
+    int64_t context; // query and longest item, at most
+    int64_t max_query; // 0: no further limit
+    enum brew_fit fit; // only BREW_FIT_REJECT goes with a stream
 } brew_source_options;
 
 typedef struct brew_source brew_source;

@@ -22,8 +22,11 @@ struct feed {
     brew_lesson *lesson; // the teacher's stream beside it, or NULL
     brew_batch batch;    // all of it, if held
     uint64_t n;          // requests, once surveyed
-    uint64_t passes;     // begun, if read as it goes
-    char sha256[65];     // empty: not known
+    brew_star text;      // one that is too long, of which `given` tokens have been handed out
+    int64_t given;
+    int32_t text_task;
+    uint64_t passes; // begun, if read as it goes
+    char sha256[65]; // empty: not known
     uint64_t bytes;
     brew_json *chain; // of a stream
     int64_t from;     // that chain's end in the joined one
@@ -85,17 +88,51 @@ static int32_t task_of(brew_data *data, const struct feed *feed, const brew_line
     return number;
 }
 
+// The next piece of the text under way.
+static int give_piece(const brew_data *data, struct feed *feed, brew_batch *batch, brew_err *err) {
+    brew_star piece = {0};
+    int64_t n = (int64_t)feed->text.n_ids, from = feed->given ? feed->given - 1 : 0;
+    int64_t end =
+        from + data->options.reading.context < n ? from + data->options.reading.context : n;
+    brew_star_add_request(&piece);
+    brew_star_add_ids(&piece, feed->text.ids + from, (size_t)(end - from));
+    int rc = brew_batch_add(batch, &piece, 0, feed->text_task, NULL, NULL, err);
+    brew_star_release(&piece);
+    feed->given = end;
+    if (end == n) brew_star_reset(&feed->text);
+    return rc ? -1 : 1;
+}
+
+// What the teacher said of a request: nothing of one without answers.
+static int hear(struct feed *feed, const brew_line *line, const float **logits, const float **rest,
+                brew_err *err) {
+    static const float nothing;
+    const int64_t *splits = line->star->answer_splits + line->request;
+    *logits = *rest = &nothing;
+    if (splits[0] == splits[1]) return 0;
+    return brew_lesson_find(feed->lesson, line->star, line->request, logits, rest, err);
+}
+
+// Whether the request is longer than the context, which only a text can be: then it is kept.
+static bool keep_long(brew_data *data, struct feed *feed, const brew_line *line) {
+    if (brew_star_span(line->star, line->request) <= data->options.reading.context) return false;
+    brew_star_append(&feed->text, line->star, line->request);
+    feed->text_task = task_of(data, feed, line);
+    feed->given = 0;
+    return true;
+}
+
 // Appends the next sound request of an open feed: 1; 0 its end; -1 an error. Bad ones are reported unless a
 // survey has done that.
 static int read_one(brew_data *data, struct feed *feed, brew_batch *batch, brew_err *err) {
     brew_line line;
     int got;
+    if (feed->text.n_ids) return give_piece(data, feed, batch, err);
     while ((got = brew_source_next(feed->source, &line, err)) > 0) {
         brew_err failed;
+        if (!line.failed && keep_long(data, feed, &line)) return give_piece(data, feed, batch, err);
         const float *logits = NULL, *rest = NULL;
-        if (!line.failed && feed->lesson &&
-            brew_lesson_find(feed->lesson, line.star, line.request, &logits, &rest, err))
-            return -1;
+        if (!line.failed && feed->lesson && hear(feed, &line, &logits, &rest, err)) return -1;
         if (!line.failed && !brew_batch_add(batch, line.star, line.request,
                                             task_of(data, feed, &line), logits, rest, &failed))
             return 1;
@@ -198,6 +235,7 @@ void brew_data_free(brew_data *data) {
     for (size_t i = 0; i < data->n; i++) {
         close_feed(data->feeds + i);
         brew_batch_release(&data->feeds[i].batch);
+        brew_star_release(&data->feeds[i].text);
         brew_json_free(data->feeds[i].chain);
         free(data->feeds[i].name);
         free(data->feeds[i].path);

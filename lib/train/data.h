@@ -12,6 +12,9 @@
 // records are reported in that pass and passed over in later ones. Of a pipe in stream order nothing is
 // known beforehand.
 //
+// A text longer than the context comes as several: pieces of the context's length, each of which begins with
+// the last token of the one before, so that every token but the first has one that it follows.
+//
 // A request belongs to a task: its meta line's `task`, else the input's name.
 #ifndef BREW_TRAIN_DATA_H
 #define BREW_TRAIN_DATA_H

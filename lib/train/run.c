@@ -81,7 +81,8 @@ static int open_model(brew_run_parts *run, brew_err *err) {
                                   .vocab = (size_t)run->config.vocab,
                                   .max_query = o->max_query_tokens,
                                   .max_span = run->config.context,
-                                  .fit = (enum brew_fit)o->fit};
+                                  .fit = (enum brew_fit)o->fit,
+                                  .long_texts = true};
     run->encoder = brew_encoder_new(run->dir, brew_pool_threads(o->pool), &encode);
     return 0;
 }
@@ -208,8 +209,9 @@ static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
     const brew_data_facts *facts = brew_data_get_facts(run->job.data);
     const brew_data_facts *valid = run->job.valid ? brew_data_get_facts(run->job.valid) : facts;
     int64_t rows = run->job.micro_tokens;
-    if (facts->longest > rows) rows = facts->longest;
-    if (valid->longest > rows) rows = valid->longest;
+    int64_t longest = facts->longest > valid->longest ? facts->longest : valid->longest;
+    if (facts->known && longest * run->job.batch < rows) rows = longest * run->job.batch;
+    if (longest > rows) rows = longest;
     double share = fmax(facts->answer_share, valid->answer_share), lm = run->job.objective.lm != 0;
     int64_t reads = (int64_t)ceil((share + lm) * (double)rows) + 1;
     double label_share = fmax(facts->label_share, valid->label_share);
