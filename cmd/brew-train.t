@@ -157,8 +157,8 @@ exits 2 "two inputs" train x train.tar train.jsonl
 exits 2 "a mix without weights" train x --steps 2 --mix train.tar
 exits 2 "a mix without an end" train x --mix train.tar:1 valid.jsonl:1
 exits 2 "a schedule of a pipe" sh -c "brew-train -m '$tiny' -o x --schedule cosine <train.tar"
-exits 2 "too little memory" train x --memory 2M --steps 2 train.tar
-says 'too large for 0.002 GB of memory: weights' "with the arithmetic"
+exits 2 "too little memory" train x --memory 1M --steps 2 train.tar
+says 'too large for 0.001 GB of memory: weights' "with the arithmetic"
 exits 65 "another count" train x --expect 63 train.tar
 exits 65 "a bad record" sh -c "{ cat valid.jsonl; echo '{}'; } | brew-train -q -m '$tiny' -o bad --precision f32"
 exits 3 "is passed over" sh -c "{ cat valid.jsonl; echo '{}'; } >bad.jsonl; brew-train -q -m '$tiny' -o bad2 --max-errors 1 --precision f32 bad.jsonl"
