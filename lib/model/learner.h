@@ -60,6 +60,11 @@ brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
 void brew_learner_free(brew_learner *learner); // NULL is fine
 const brew_config *brew_learner_config(const brew_learner *learner);
 
+// Makes room for micro-batches of up to this size (see brew_learner_plan) before the first of them; one
+// that is larger makes room when it comes, but then all activations are new pages again.
+int brew_learner_reserve(brew_learner *learner, int64_t rows, int64_t reads, int64_t labels,
+                         brew_err *err);
+
 // The rows at which logits are read: rows [n] of the star, in any order, repeated or not; the label ids
 // of read i are ids[splits[i] .. splits[i+1]), distinct, at least one.
 typedef struct brew_reads {

@@ -156,8 +156,8 @@ int brew_learner_forward(brew_learner *learner, const brew_star *star, const bre
     BREW_GROW(result->logits, labels + 1, result->logits_cap);
     if (reads->rest) BREW_GROW(result->rest, reads->n + 1, result->rest_cap);
     if (reads->n) {
-        if (brew_activations_reserve(learner, (int64_t)star->n_ids, (int64_t)reads->n,
-                                     (int64_t)labels, err) < 0)
+        if (brew_learner_reserve(learner, (int64_t)star->n_ids, (int64_t)reads->n, (int64_t)labels,
+                                 err) < 0)
             return -1;
         learner->star = star;
         learner->reads = reads;

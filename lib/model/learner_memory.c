@@ -101,8 +101,8 @@ static int init(brew_learner *learner, brew_err *err) {
     return init_operands(learner, err);
 }
 
-int brew_activations_reserve(brew_learner *learner, int64_t rows, int64_t reads, int64_t labels,
-                             brew_err *err) {
+int brew_learner_reserve(brew_learner *learner, int64_t rows, int64_t reads, int64_t labels,
+                         brew_err *err) {
     brew_activations *act = &learner->act;
     if (act->rows >= rows && act->reads >= reads && act->labels >= labels) return 0;
     brew_activations sizes = {.rows = larger(rows, act->rows),

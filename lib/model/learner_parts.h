@@ -92,9 +92,6 @@ void brew_learner_lay_out(brew_learner *learner, brew_weight_floats_fn *floats);
 // Fills the values, from tensors or at random; the layout and blocks are there.
 int brew_learner_load(brew_learner *learner, const brew_modeldir *dir, brew_err *err);
 
-// Makes room for a micro-batch; what is large enough stays.
-int brew_activations_reserve(brew_learner *learner, int64_t rows, int64_t reads, int64_t labels,
-                             brew_err *err);
 void brew_activations_release(brew_learner *learner);
 
 // One layer's first half from x_in to x_mid, and gate and up from x_mid, over the star's rows (in the

@@ -205,7 +205,12 @@ static int open_valid(brew_run_parts *run, brew_err *err) {
 
 // ---- the plan ----
 
-static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
+// The largest micro-batch to be expected.
+struct micro_size {
+    int64_t rows, reads, labels;
+};
+
+static struct micro_size micro_size(const brew_run_parts *run) {
     const brew_data_facts *facts = brew_data_get_facts(run->job.data);
     const brew_data_facts *valid = run->job.valid ? brew_data_get_facts(run->job.valid) : facts;
     int64_t rows = run->job.micro_tokens;
@@ -216,17 +221,24 @@ static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
     int64_t reads = (int64_t)ceil((share + lm) * (double)rows) + 1;
     double label_share = fmax(facts->label_share, valid->label_share);
     int64_t labels = (int64_t)ceil((label_share + lm) * (double)rows) + 1;
+    return (struct micro_size){rows, reads, labels};
+}
+
+static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
+    const brew_data_facts *facts = brew_data_get_facts(run->job.data);
+    struct micro_size size = micro_size(run);
     brew_learner_plan p;
-    brew_learner_plan_bytes(&run->config, run->be->precision, &run->learner, rows, reads, labels,
-                            &p);
+    brew_learner_plan_bytes(&run->config, run->be->precision, &run->learner, size.rows, size.reads,
+                            size.labels, &p);
     brew_plan_add(plan, "weights", p.weights);
     brew_plan_add(plan, "gradients", p.gradients);
     brew_plan_add(plan, "moments", p.moments);
     brew_plan_add(plan, "operands", p.operands);
     brew_plan_add(plan, "activations", p.activations);
     brew_plan_add(plan, "scratch", p.scratch);
-    if (run->teacher) brew_plan_add(plan, "teacher", brew_teacher_bytes(run->teacher, rows));
-    brew_plan_add(plan, "requests", facts->bytes + (run->job.valid ? valid->bytes : 0));
+    if (run->teacher) brew_plan_add(plan, "teacher", brew_teacher_bytes(run->teacher, size.rows));
+    brew_plan_add(plan, "requests",
+                  facts->bytes + (run->job.valid ? brew_data_get_facts(run->job.valid)->bytes : 0));
 }
 
 // Refuses what memory does not do; writes the sum to text.
@@ -304,6 +316,8 @@ static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) 
     brew_buf log = {0};
     run->job.learner = brew_learner_open(run->dir, run->be, &run->learner, err);
     if (!run->job.learner || (run->teacher && brew_teacher_load(run->teacher, err))) return -1;
+    struct micro_size size = micro_size(run);
+    if (brew_learner_reserve(run->job.learner, size.rows, size.reads, size.labels, err)) return -1;
     run->job.teacher = run->teacher ? brew_teacher_model(run->teacher) : NULL;
     if (o->log)
         brew_buf_adds(&log, o->log);
