@@ -2,7 +2,7 @@
 #include "train_options.h"
 
 static struct brew_opt options[] = {
-    TRAIN_OPTIONS,
+    TRAIN_PATHS,
     BREW_OPT_STRING(0, "teacher", &job.teacher, "PATH",
                     "a model, or a stream of brew-score --teacher-stream"),
     BREW_OPT_CHOICE(0, "teacher-precision", &job.teacher_precision, "auto|f32|bf16", "of a model"),
@@ -12,6 +12,7 @@ static struct brew_opt options[] = {
                     "how far the student is from the teacher"),
     BREW_OPT_REAL(0, "skew", &job.skew_beta, 0.001, 0.999, "B",
                   "the mixture of jsd and skew (0.1)"),
+    TRAIN_OPTIONS,
     BREW_OPT_END};
 static struct brew_cli cli = {.name = "brew-distill",
                               .does = "Train a small model to answer as a large one does.",

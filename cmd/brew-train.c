@@ -1,10 +1,10 @@
 // brew-train: a model learns from prompt records or a token stream: answers, or the next token.
 #include "train_options.h"
 
-static struct brew_opt options[] = {TRAIN_OPTIONS,
+static struct brew_opt options[] = {TRAIN_PATHS,
                                     BREW_OPT_CHOICE(0, "objective", &job.objective, "answer|lm",
                                                     "learn answers, or all next tokens"),
-                                    BREW_OPT_END};
+                                    TRAIN_OPTIONS, BREW_OPT_END};
 static struct brew_cli cli = {.name = "brew-train",
                               .does =
                                   "Train a ranking language model on prompts and their answers.",

@@ -86,6 +86,15 @@ for signal in TERM USR1 KILL; do
     if [ $signal = KILL ]; then is $status 137 "killed"; else is $status 75 "SIG$signal: status 75"; fi
     ok "no model is there yet" test ! -e stopped/config.json
 done 2>/dev/null
+brew-train -q -m "$tiny" -o stopped --precision f32 --batch 8 --lr 0.01 --epochs 40 --order shuffle --save-every 5 \
+    train.tar &
+pid=$!
+while [ "$(wc -l <stopped/metrics.jsonl)" -lt $((stop + 20)) ]; do sleep 0.02; done
+exits 73 "a second process" train stopped --epochs 40 --order shuffle --save-every 5 train.tar
+says 'another process is training into it' "is refused"
+kill -TERM $pid
+wait $pid
+is $? 75 "the first goes on until it is stopped"
 ok "the same command goes on" train stopped --epochs 40 --order shuffle --save-every 5 train.tar
 ok "without a stop" train straight --epochs 40 --order shuffle --save-every 5 train.tar
 same stopped/model.safetensors straight/model.safetensors "the same model"

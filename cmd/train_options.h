@@ -14,12 +14,13 @@
 
 static brew_run_options job;
 
-// Between these and the end stand the options of the one tool alone.
+// Between the two lists stand the options of the one tool alone.
 // clang-format off
-#define TRAIN_OPTIONS \
+#define TRAIN_PATHS \
     BREW_OPT_STRING('m', "model", &job.model, "MODEL", "start from: directory, .gguf, tar, or -"), \
     BREW_OPT_STRING(0, "init", &job.init, "CONFIG", "start from random weights of this config.json"), \
-    BREW_OPT_STRING('o', "output", &job.out, "DIR", "the run: checkpoints, then the model"), \
+    BREW_OPT_STRING('o', "output", &job.out, "DIR", "the run: checkpoints, then the model")
+#define TRAIN_OPTIONS \
     BREW_OPT_CHOICE(0, "over", &job.over, "labels|vocab", "cross-entropy over an answer's labels, or all"), \
     BREW_OPT_REAL(0, "history-weight", &job.history_weight, 0, 1e6, "X", "weight of past answers (0)"), \
     BREW_OPT_REAL(0, "lm-weight", &job.lm_weight, 0, 1e6, "X", "weight of the next-token loss (0)"), \
