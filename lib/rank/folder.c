@@ -35,10 +35,10 @@ static int open_column(struct brew_folder_column *column, const char *folder, co
     return status;
 }
 
-static bool has_weights(const char *folder) {
+static bool has(const char *folder, const char *name) {
     brew_buf path = {0};
     struct stat st;
-    brew_buf_addf(&path, "%s/weights.npy", folder);
+    brew_buf_addf(&path, "%s/%s.npy", folder, name);
     bool found = stat(path.ptr, &st) == 0;
     brew_buf_release(&path);
     return found;
@@ -49,10 +49,13 @@ int brew_folder_open(brew_folder *c, const char *folder, brew_err *err) {
     const unsigned wholes = 1u << BREW_NPY_I32 | 1u << BREW_NPY_I64;
     const unsigned bytes = 1u << BREW_NPY_U8 | 1u << BREW_NPY_I8 | 1u << BREW_NPY_BOOL;
     *c = (brew_folder){.n = SIZE_MAX};
+    if (!has(folder, "scores"))
+        return brew_fail(err, BREW_NOINPUT,
+                         "%s: is a directory, without the scores.npy of a column folder", folder);
     if (open_column(&c->scores, folder, "scores", reals, &c->n, err) < 0 ||
         open_column(&c->targets, folder, "targets", bytes | wholes, &c->n, err) < 0 ||
         open_column(&c->members, folder, "members", wholes, &c->n, err) < 0 ||
-        (has_weights(folder) &&
+        (has(folder, "weights") &&
          open_column(&c->weights, folder, "weights", reals, &c->n, err) < 0)) {
         brew_folder_close(c);
         return -1;
