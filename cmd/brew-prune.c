@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "io/modeldir.h"
-#include "io/provenance.h"
 #include "shrink/prune.h"
-#include "text/source.h"
+#include "shrink/sample.h"
 
 static const char *model_path, *out_path, *layers;
 static double heads = 1, mlp = 1, ridge = 1e-3;
@@ -46,10 +45,7 @@ static struct {
     brew_config config;
     brew_backend *be;
     brew_model *model;
-    brew_in *in;
-    brew_encoder *encoder;
-    brew_source *source;
-    brew_star star;
+    brew_sample sample;
     brew_pruned pruned;
     int64_t *gone, n_gone;
     double share; // of layers
@@ -57,14 +53,11 @@ static struct {
 
 static void close_all(void) {
     brew_pruned_release(&run.pruned);
-    brew_star_release(&run.star);
-    brew_source_free(run.source);
-    brew_encoder_free(run.encoder);
+    brew_sample_release(&run.sample);
     brew_model_free(run.model);
     brew_backend_close(run.be);
     brew_config_release(&run.config);
     if (run.dir) brew_modeldir_close(run.dir);
-    brew_in_close(run.in);
     free(run.gone);
 }
 
@@ -101,29 +94,22 @@ static void read_layers(void) {
 static int reject(void *arg, const brew_line *line, brew_err *failed) {
     (void)arg;
     cli.err = *failed;
-    int stop = brew_cli_reject(&cli, brew_in_name(run.in), line->number, line->line, line->len);
+    int stop =
+        brew_cli_reject(&cli, brew_in_name(run.sample.in), line->number, line->line, line->len);
     *failed = cli.err;
     return stop;
 }
 
 static int read_calibration(const char *path) {
-    brew_pool *pool = brew_cli_pool(&cli);
-    brew_encode_options encode = {.bos = !no_bos,
-                                  .specials = specials,
-                                  .vocab = (size_t)run.config.vocab,
-                                  .max_span = run.config.context};
-    if (!(run.in = brew_in_open(path, &cli.err))) return -1;
-    brew_in_digest_start(run.in);
-    run.encoder = brew_encoder_new(run.dir, brew_pool_threads(pool), &encode);
-    brew_source_options reading = {
-        .pool = pool, .encoder = run.encoder, .vocab = encode.vocab, .context = run.config.context};
-    if (!(run.source = brew_source_open(run.in, &reading, &cli.err)) ||
-        brew_source_all(run.source, &run.star, reject, NULL, &cli.err))
-        return -1;
-    cli.accepted = run.star.n_requests;
-    if (!run.star.n_requests)
-        return brew_fail(&cli.err, BREW_DATA, "%s: holds no request", brew_in_name(run.in));
-    return 0;
+    brew_sample_options reading = {.dir = run.dir,
+                                   .config = &run.config,
+                                   .pool = brew_cli_pool(&cli),
+                                   .bos = !no_bos,
+                                   .specials = specials,
+                                   .reject = reject};
+    int status = brew_sample_read(&run.sample, path, &reading, &cli.err);
+    cli.accepted = run.sample.star.n_requests;
+    return status;
 }
 
 static int open_model(void) {
@@ -185,30 +171,14 @@ static brew_json *numbers(const int64_t *list, int64_t n) {
 // What was cut and why, in the chain of what made the model.
 static brew_json *provenance(void) {
     const brew_cut *cut = &run.pruned.cut;
-    char sha256[65], digest[65];
-    size_t len;
-    brew_json *chain = brew_json_new_array(), *arguments = brew_json_new_object();
-    const char *text = brew_modeldir_file(run.dir, "brew.json", &len);
-    brew_err ignored;
-    brew_json *old = text ? brew_json_parse(text, len, &ignored) : NULL;
-    bool sound = old && !brew_provenance_check(old, &ignored);
-    int64_t from = sound ? brew_provenance_join(chain, old) : -1, records = -1;
-    if (run.source) records = brew_provenance_join(chain, brew_source_provenance(run.source));
+    brew_json *arguments = brew_json_new_object();
     brew_json_set(arguments, "layers_kept", numbers(cut->layers, cut->n_layers));
     brew_json_set(arguments, "heads", brew_json_new_int(cut->n_kv * cut->n_group));
     brew_json_set(arguments, "kv_heads", brew_json_new_int(cut->n_kv));
     brew_json_set(arguments, "mlp", brew_json_new_int(cut->n_mlp));
     brew_json_set(arguments, "repair", brew_json_new_bool(!no_repair));
     if (!no_repair) brew_json_set(arguments, "ridge", brew_json_new_real(ridge));
-    brew_json *entry = brew_provenance_add(chain, cli.name, BREW_VERSION, arguments, -1);
-    uint64_t bytes = brew_modeldir_digest(run.dir, digest);
-    brew_provenance_input(entry, "model", digest, bytes, from);
-    if (run.in) {
-        brew_in_digest(run.in, sha256);
-        brew_provenance_input(entry, "calibration", sha256, brew_in_offset(run.in), records);
-    }
-    brew_json_free(old);
-    return chain;
+    return brew_sample_provenance(&run.sample, run.dir, cli.name, BREW_VERSION, arguments);
 }
 
 static int write_model(void) {
@@ -236,7 +206,7 @@ static int prune(const char *path) {
                               .multiple = multiple,
                               .repair = !no_repair,
                               .ridge = ridge};
-    if (brew_prune(run.model, run.dir, &run.config, &run.star, &how, &run.pruned, &cli.err))
+    if (brew_prune(run.model, run.dir, &run.config, &run.sample.star, &how, &run.pruned, &cli.err))
         return -1;
     tell();
     return plan_only ? 0 : write_model();

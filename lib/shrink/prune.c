@@ -42,19 +42,19 @@ static int compare_values(const void *a, const void *b) {
 static int rank_layers(struct job *job, brew_err *err) {
     int64_t n = job->config->layers;
     brew_quality quality;
-    if (brew_quality_of(job->model, job->star, NULL, &quality, err)) return -1;
-    free(quality.scores);
+    int status = brew_quality_of(job->model, job->star, NULL, &quality, NULL, err);
     job->out->whole_logloss = quality.logloss;
     job->out->whole_auc = quality.auc;
+    brew_quality_release(&quality);
     job->out->damage = brew_calloc((size_t)n, sizeof(double));
-    for (int64_t l = 0; l < n; l++) {
+    for (int64_t l = 0; l < n && !status; l++) {
         memset(job->skip, 0, (size_t)n * sizeof *job->skip);
         job->skip[l] = true;
-        if (brew_quality_of(job->model, job->star, job->skip, &quality, err)) return -1;
-        free(quality.scores);
+        status = brew_quality_of(job->model, job->star, job->skip, &quality, NULL, err);
         job->out->damage[l] = quality.logloss - job->out->whole_logloss;
+        brew_quality_release(&quality);
     }
-    return 0;
+    return status;
 }
 
 // The layers whose damage is least are skipped; of equals the later one.
