@@ -17,8 +17,7 @@ static bool block_type(enum brew_dtype dtype) {
     return brew_dtype_block(dtype) > 1;
 }
 
-// The group of a layer's matrix; BREW_GROUPS for what is none.
-static enum brew_group group_of(enum brew_role role) {
+enum brew_group brew_group_of(enum brew_role role) {
     switch (role) {
     case BREW_Q:
     case BREW_K:
@@ -34,6 +33,11 @@ static enum brew_group group_of(enum brew_role role) {
     default:
         return BREW_GROUPS;
     }
+}
+
+void brew_group_name(char *out, size_t cap, size_t group) {
+    static const char *const names[BREW_GROUPS] = {"qkv", "out", "gate_up", "down"};
+    snprintf(out, cap, "%zu.%s", group / BREW_GROUPS, names[group % BREW_GROUPS]);
 }
 
 void brew_types_init(brew_types *types, const brew_config *config, const brew_modeldir *dir,
@@ -59,7 +63,7 @@ void brew_types_release(brew_types *types) {
 
 static enum brew_dtype type_of(const brew_types *types, enum brew_role role, int64_t layer,
                                enum brew_dtype stored) {
-    enum brew_group group = group_of(role);
+    enum brew_group group = brew_group_of(role);
     if (group != BREW_GROUPS) return types->groups[layer * BREW_GROUPS + group];
     return role == BREW_EMBEDDING ? types->embedding : role == BREW_HEAD ? types->head : stored;
 }
@@ -218,13 +222,15 @@ static brew_json *changes(const struct job *job, const brew_types *types) {
     for (size_t i = 0; i < job->n; i++)
         if (quantised(job->parts[i].dtype)) scheme = job->parts[i].dtype;
     brew_json_set(out, "tie_word_embeddings", brew_json_new_bool(types->tied));
-    if (scheme != BREW_F32)
+    if (scheme != BREW_F32) {
         brew_json_set(out, "quantization_config", quantisation(job, scheme));
-    else
-        brew_json_set(out, "torch_dtype",
-                      string(types->groups[0] == BREW_F32    ? "float32"
-                             : types->groups[0] == BREW_BF16 ? "bfloat16"
-                                                             : "float16"));
+    } else {
+        const char *type = types->groups[0] == BREW_F32    ? "float32"
+                           : types->groups[0] == BREW_BF16 ? "bfloat16"
+                                                           : "float16";
+        brew_json_set(out, "torch_dtype", string(type));
+        brew_json_set(out, "dtype", string(type)); // its name since transformers 5
+    }
     return out;
 }
 

@@ -14,6 +14,7 @@
 #include "io/json.h"
 #include "io/modeldir.h"
 #include "model/model.h"
+#include "model/names.h"
 
 enum brew_group {
     BREW_GROUP_QKV,
@@ -22,6 +23,10 @@ enum brew_group {
     BREW_GROUP_DOWN,
     BREW_GROUPS
 };
+
+enum brew_group brew_group_of(enum brew_role role); // BREW_GROUPS: it is in none
+// "3.gate_up", of group layer * BREW_GROUPS + group.
+void brew_group_name(char *out, size_t cap, size_t group);
 
 typedef struct brew_types {
     enum brew_dtype *groups; // [L][BREW_GROUPS]

@@ -1,0 +1,111 @@
+#!/bin/sh
+# shellcheck source=testdata/lib.sh
+. "$PWD/testdata/lib.sh"
+models=$root/testdata/models
+tiny=$models/tiny
+task=$root/testdata/movies.task.json
+cd "$work" || exit 1
+head -n 3000 "$root/testdata/ml-latest-small/ratings.csv" >ratings.csv
+brew-promptify --task "$task" --split train ratings.csv 2>/dev/null | head -n 12 >calib.jsonl
+brew-tokenize -m "$tiny" -o calib.tar calib.jsonl
+
+# ---- conversion ----
+for pair in qwen3:fp8 llama-scaled:int8; do
+    from=${pair%:*} scheme=${pair#*:}
+    exits 0 "$from becomes $scheme" brew-quantize -m "$models/$from" -o "$scheme" --scheme "$scheme"
+    says '^tensors: .* MB, were .* MB' "and it says how large it is"
+    says '--enable-fp32-lm-head' "and what an engine needs"
+    brew-inspect --json "$scheme" "$models/$from-$scheme" >differ.json
+    ok "with the tensors that compressed-tensors writes" jq -e '.tensors_compared > 10 and .tensors == [] and
+        .shapes_differ + .dtypes_differ + .values_differ == 0' differ.json
+done
+for scheme in bf16 f16 f32; do
+    exits 0 "tiny becomes $scheme" brew-quantize -m "$tiny" -o "$scheme" --scheme "$scheme" --summary "$scheme.json"
+    ok "and is sound" brew-inspect --verify "$scheme"
+done
+is "$(jq -r '.dtype + " " + .torch_dtype' f16/config.json)" "float16 float16" "config.json says so"
+same "$tiny/model.safetensors" bf16/model.safetensors "BF16 to BF16 changes nothing"
+is "$(jq .bytes bf16.json)" "$(jq .bytes_before bf16.json)" "in bytes, too"
+exits 0 "a head of its own" brew-quantize -q -m "$tiny" -o head --scheme bf16 --head f32
+is "$(jq .tie_word_embeddings head/config.json)" false "is not tied"
+is "$(jq -c '.[-1].arguments | [.scheme, .head, .tied]' head/brew.json)" '["BF16","F32",false]' "brew.json tells"
+
+exits 0 "through pipes" sh -c "tar -C '$tiny' -cf - . | brew-quantize -q -m - -o - --scheme f32 |
+    brew-score -q -m - -o piped.jsonl calib.jsonl"
+brew-score -q -m f32 -o straight.jsonl calib.jsonl
+same straight.jsonl piped.jsonl "the same model comes out"
+exits 0 "from GGUF" brew-quantize -q -m "$models/qwen3.gguf" -o gguf --scheme bf16
+is "$(jq -r .model_type gguf/config.json)" qwen3 "has a configuration"
+
+# ---- calibration ----
+exits 0 "what it does to requests" brew-quantize -m "$tiny" -o told --scheme fp8 --summary told.json calib.tar
+says '^auc  *0\.[0-9]* ' "is told"
+says '^ties  *0\.' "ties, too"
+is "$(jq .left_in_bf16 told.json)" 0 "nothing stays BF16 where nothing must"
+brew-quantize -q -m "$tiny" -o plain --scheme fp8
+same told/model.safetensors plain/model.safetensors "looking on changes nothing"
+is "$(jq -r '.[-1].inputs | map(.role) | sort | join(" ")' told/brew.json)" "calibration model" "brew.json tells"
+exits 0 "from records" brew-quantize -q -m "$tiny" -o records --scheme fp8 --summary records.json calib.jsonl
+is "$(jq .auc_after records.json)" "$(jq .auc_after told.json)" "the same figures"
+
+limit=$(jq '.kl_after * 0.6' told.json)
+exits 0 "a limit" brew-quantize -v -m "$tiny" -o kept --scheme fp8 --keep "kl:$limit" --summary kept.json calib.tar
+says 'sensitivity of 0.qkv: ' "ranks the groups"
+says '^left in BF16, [1-8] of 8 groups: [01]\.' "names those that stay BF16"
+ok "and holds" jq -e ".kl_after <= $limit and .left_in_bf16 >= 1 and .scorings <= 7" kept.json
+is "$(jq '.[-1].arguments.left_in_bf16 | length' kept/brew.json)" "$(jq .left_in_bf16 kept.json)" "brew.json names them"
+is "$(jq '[.quantization_config.ignore[] | select(test("gate_proj"))] | length' kept/config.json)" \
+    "$(jq '[.quantization_config.ignore[] | select(test("up_proj"))] | length' kept/config.json)" "whole groups stay"
+exits 0 "the same on three threads" brew-quantize -q -j 3 -m "$tiny" -o three --scheme fp8 --keep "kl:$limit" calib.tar
+same kept/model.safetensors three/model.safetensors "gives the same model"
+exits 0 "a limit that everything misses but BF16" brew-quantize -m "$tiny" -o all --scheme int8 --keep kl:0 calib.tar
+says '^left in BF16, 8 of 8' "leaves all groups"
+ok "and a sound model" brew-inspect --verify all
+
+exits 1 "a limit that not even BF16 holds" brew-quantize -m "$tiny" -o x --scheme fp8 \
+    --head bf16 --keep kl:0 calib.tar
+says 'even with all groups in BF16' "is said"
+ok "nothing is written" test ! -e x
+exits 1 "nor a conversion that costs too much" brew-quantize -m "$tiny" -o x --scheme bf16 --keep ece:0 --head bf16 --keep kl:0 calib.tar
+
+# ---- a head that collapses: both labels' logits share a part of 8192 times a channel ----
+cp -r head steep
+chmod -R u+w steep
+file=steep/model.safetensors
+header=$(od -An -t u8 -N 8 $file | tr -d ' ')
+data=$(tail -c +9 $file | head -c "$header" | jq '.["lm_head.weight"].data_offsets[0]')
+brew-tokenize -m "$tiny" --to jsonl -o ids.jsonl calib.jsonl
+for id in $(jq -s '.[0].label_ids | flatten | .[]' ids.jsonl); do
+    printf '\000\000\000\106' |
+        dd of=$file bs=1 conv=notrunc seek=$((8 + header + data + 4 * (48 * id + 7))) 2>/dev/null
+done
+exits 0 "steep logits in F32" brew-quantize -m steep -o steep32 --scheme fp8 --head f32 --summary steep32.json calib.tar
+ok "tell answers apart" jq -e '.ties_after < 0.01 and .unique_after > 100' steep32.json
+says '^the last column is what engines make of it' "engines that round them are named"
+ok "and tie most" jq -e '.ties_bf16_logits > 0.3 and .unique_bf16_logits < 60' steep32.json
+for type in bf16 fp8; do
+    exits 0 "a $type head" brew-quantize -m steep -o "steep-$type" --scheme fp8 --head $type --summary steep.json calib.tar
+    says '^ties  *0\.00.* 0\.[3-9]' "its ties are in the report"
+    says '^the last column counts' "and count"
+    exits 1 "so that a limit is missed" brew-quantize -q -m steep -o x --scheme fp8 --head $type --keep kl:0.1 calib.tar
+done
+
+# ---- refused ----
+exits 2 "no scheme" brew-quantize -m "$tiny" -o x
+exits 2 "an unknown scheme" brew-quantize -m "$tiny" -o x --scheme int3
+exits 2 "an FP8 head beside INT8" brew-quantize -m "$tiny" -o x --scheme int8 --head fp8
+exits 2 "a limit without calibration" brew-quantize -m "$tiny" -o x --scheme fp8 --keep auc:0.1
+for keep in auc auc: auc:x auc:-1 auc:1x mrr:1 kl:nan; do
+    exits 2 "--keep $keep" brew-quantize -m "$tiny" -o x --scheme fp8 --keep "$keep" calib.tar
+done
+exits 65 "a quantised model" brew-quantize -m "$models/qwen3-fp8" -o x --scheme int8
+says 'is quantised already (F8_E4M3)' "is refused"
+exits 66 "no model" brew-quantize -m nowhere -o x --scheme fp8
+exits 65 "no request" brew-quantize -m "$tiny" -o x --scheme fp8 /dev/null
+exits 73 "a folder that is in use" brew-quantize -m "$tiny" -o kept --scheme fp8
+ok "a full disk" sh -c "! brew-quantize -q -m '$tiny' -o - --scheme fp8 >/dev/full 2>full.err && grep -q 'No space' full.err"
+printf '\000\000\300\177' | dd of=$file bs=1 conv=notrunc seek=$((8 + header + data)) 2>/dev/null
+exits 65 "a weight that is no number" brew-quantize -m steep -o x --scheme fp8
+says 'lm_head.weight holds what is not a finite number' "is named"
+ok "nothing was left behind" sh -c "test ! -e x && test -z \"\$(find . '${TMPDIR:-/tmp}' -maxdepth 1 -name '.*brew-quantize*')\""
+done_testing
