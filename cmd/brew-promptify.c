@@ -10,6 +10,8 @@
 #include "text/prompt/mix.h"
 
 static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *at, *shard, *output;
+static const char *truncate_to;
+static size_t cuts[16], n_cuts;
 static int split = BREW_SPLITS; // all
 static int64_t max_history, max_questions, memory_mb = 512, expect;
 static bool allow_empty;
@@ -25,6 +27,8 @@ static struct brew_opt options[] = {
     BREW_OPT_STRING(0, "state", &state_path, "FILE", "use what an earlier run has fitted"),
     BREW_OPT_STRING(0, "save-state", &save_path, "FILE", "write what this run has fitted"),
     BREW_OPT_INT(0, "max-history", &max_history, 0, 1 << 20, "N", "history lines, at most"),
+    BREW_OPT_STRING(0, "truncate-history", &truncate_to, "N,...",
+                    "ask valid and test also with the last N lines alone"),
     BREW_OPT_INT(0, "questions", &max_questions, 1, 1 << 20, "N", "questions a record, at most"),
     BREW_OPT_STRING(0, "shard", &shard, "I/N", "only the I-th of N parts of the members"),
     BREW_OPT_INT(0, "memory", &memory_mb, 1, 1 << 24, "MB", "memory for sorting (512)"),
@@ -52,6 +56,21 @@ static void parse_shard(brew_events_options *out) {
         shard[used] || strspn(shard, "0123456789/") != strlen(shard) || !out->shard ||
         out->shard > out->shards || out->shards > 1000000)
         brew_cli_usage(&cli, "--shard takes I/N with I from 1 to N");
+}
+
+static void parse_cuts(void) {
+    const char *next = truncate_to;
+    while (next && *next) {
+        char *end;
+        unsigned long n = strtoul(next, &end, 10);
+        if (*next < '0' || *next > '9' || n > 1 << 20 || (*end && (*end != ',' || !end[1])) ||
+            n_cuts == sizeof cuts / sizeof *cuts || (n_cuts && n <= cuts[n_cuts - 1]))
+            break;
+        cuts[n_cuts++] = n;
+        next = end + (*end == ',');
+    }
+    if (truncate_to && (!n_cuts || *next))
+        brew_cli_usage(&cli, "--truncate-history takes up to 16 ascending numbers, as 5,10,100");
 }
 
 static void report(const brew_events_counts *rows, const brew_prompt_counts *counts,
@@ -112,6 +131,7 @@ typedef struct part {
     brew_events *events;
     brew_asof *asof;
     brew_negatives *negatives;
+    brew_later *later;
     brew_state state;
 } part;
 static part *parts;
@@ -159,6 +179,8 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     prompter->candidates = candidates != NULL;
     prompter->seed = (uint64_t)cli.seed;
     prompter->share = from->share;
+    prompter->cuts = cuts;
+    prompter->n_cuts = n_cuts;
     prompter->max_records = (size_t)from->max;
     how.all_first = task->features != NULL;
     how.arg = prompter;
@@ -170,6 +192,9 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     if (task->features && !(prompter->asof = p->asof = brew_asof_new(
                                 task, p->events, how.memory_bytes, state_path ? &p->state : NULL,
                                 p->negatives, &cli.err)))
+        return -1;
+    if (!candidates && brew_later_possible(task) &&
+        !(p->later = brew_later_new(task, how.memory_bytes / 8, &cli.err)))
         return -1;
     return save_path ? brew_state_save(save_path, task, brew_events_split(p->events),
                                        p->asof ? brew_asof_fitted(p->asof) : NULL, &cli.err)
@@ -187,7 +212,7 @@ static int open_all(const brew_mix *mix, brew_events_options how) {
             if (!strcmp(parts[k].task->name, parts[i].task->name))
                 status = brew_fail(&cli.err, BREW_USAGE, "%s: tasks %zu and %zu have one name",
                                    mix_path, k, i);
-        streams[i] = (brew_batch_part){&parts[i].prompter, parts[i].events};
+        streams[i] = (brew_batch_part){&parts[i].prompter, parts[i].events, parts[i].later};
     }
     if (!status) batch = brew_batch_new(streams, n_parts, brew_cli_pool(&cli));
     free(streams);
@@ -201,6 +226,24 @@ static void add_rows(brew_events_counts *rows, const brew_events_counts *of) {
     rows->late += of->late;
     rows->young += of->young;
     rows->items += of->items;
+}
+
+// Says how much of what is learned from came behind what is asked in test.
+static int report_later(void) {
+    brew_json *all = brew_json_new_object();
+    int status = 0;
+    for (size_t i = 0; i < n_parts && !status; i++) {
+        double share = 0;
+        const char *name = parts[i].task->name;
+        if (parts[i].later) status = brew_later_share(parts[i].later, &share, &cli.err);
+        if (share > 0)
+            brew_cli_warn(
+                &cli, "%s: %.2g %% of training events are later than a test question, on average",
+                name, 100 * share);
+        brew_json_set(all, name, brew_json_new_real(share));
+    }
+    brew_json_set(cli.summary, "training_later", all);
+    return status;
 }
 
 static int run(void) {
@@ -227,7 +270,7 @@ static int run(void) {
     out = NULL; // commit frees it
     if (brew_out_commit(whole, &cli.err)) return -1;
     report(&rows, counts, members);
-    return 0;
+    return report_later();
 }
 
 static void release(void) {
@@ -236,6 +279,7 @@ static void release(void) {
     for (size_t i = 0; i < n_parts; i++) {
         brew_asof_free(parts[i].asof);
         brew_negatives_free(parts[i].negatives);
+        brew_later_free(parts[i].later);
         brew_events_close(parts[i].events);
         if (parts[i].prompter.task) brew_prompter_close(&parts[i].prompter);
         if (parts[i].task) brew_state_release(&parts[i].state, parts[i].task);
@@ -265,6 +309,7 @@ int main(int argc, char **argv) {
     if (candidates && brew_cli_given(&cli, "split"))
         brew_cli_usage(&cli, "--candidates and --split exclude each other");
     parse_shard(&how);
+    parse_cuts();
     int failed =
         (mix_path && brew_mix_load(&mix, mix_path, &cli.err)) || open_all(&mix, how) || run();
     release();

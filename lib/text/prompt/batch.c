@@ -74,6 +74,7 @@ static int read_member(brew_batch *batch, slot *s, size_t *n_events, brew_err *e
         int got = brew_events_next(part->events, member, err);
         if (got > 0 && part->prompter->asof && brew_asof_next(part->prompter->asof, member, err))
             got = -1;
+        if (got > 0 && part->later && brew_later_add(part->later, member, err)) got = -1;
         if (got <= 0) return got;
         *n_events += member->n;
     }

@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "io/out.h"
+#include "text/prompt/later.h"
 #include "text/prompt/prompt.h"
 
 typedef struct brew_batch brew_batch;
@@ -12,6 +13,7 @@ typedef struct brew_batch brew_batch;
 typedef struct brew_batch_part {
     const brew_prompter *prompter;
     brew_events *events;
+    brew_later *later; // NULL: nobody asks
 } brew_batch_part;
 
 brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool); // copied

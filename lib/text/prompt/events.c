@@ -306,8 +306,11 @@ static void add_event(const brew_events *events, brew_member *member, const char
     if (event->action < 0) return;
     if (log->units) event->known += log->window_ms + log->lag_ms;
     event->positive = brew_log_actions(task, row.log)->list[event->action].positive;
-    event->split =
-        split >= 0 ? (uint8_t)split : (uint8_t)brew_datasplit_of_time(&events->split, event->time);
+    event->split = (uint8_t)split;
+    if (split >= 0) return;
+    event->split = (uint8_t)brew_datasplit_of_time(&events->split, event->time);
+    event->gap = brew_datasplit_in_gap(&events->split, event->time);
+    event->window = brew_datasplit_window(&events->split, event->time);
 }
 
 static void split_member(const brew_datasplit *split, brew_member *member) {

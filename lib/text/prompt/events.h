@@ -53,6 +53,8 @@ typedef struct brew_event {
     bool at_once;   // known as it happens: events of the very same time may stand before its answer
     uint8_t split;  // enum brew_split
     uint8_t log;    // index into task->logs
+    bool gap;       // in the gap before its side: shown, never asked
+    uint32_t window;     // of the test side, from 1; 0: none
     double weight, rate; // rate: with which probability such an event is here
     uint64_t item_history;
     const brew_field *context; // [the log's context.n]; NULL: no such field

@@ -53,9 +53,10 @@ static void put_date(const brew_subject *s) {
 static void put_count(const brew_subject *s, size_t counted) {
     const brew_task *task = s->prompter->task;
     const brew_plan_record *record = s->record;
-    size_t n = 0;
-    for (size_t i = 0; i < record->earlier; i++) {
-        const brew_event *e = &s->member->events[s->plan->known[i]];
+    bool cut = record->kept != SIZE_MAX; // then it counts what is shown
+    size_t n = 0, n_known = cut ? s->n_shown : record->earlier;
+    for (size_t i = 0; i < n_known; i++) {
+        const brew_event *e = &s->member->events[cut ? s->shown[i] : s->plan->known[i]];
         if (!brew_plan_may_see(task, e, record->candidates ? BREW_SPLITS : (int)record->split))
             continue;
         const brew_actions *actions = brew_log_actions(task, e->log);

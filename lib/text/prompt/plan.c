@@ -13,6 +13,7 @@ typedef struct planner {
     const brew_event *events;
     size_t max_history, max_questions;
     uint64_t seed;
+    bool held_out; // the member
 } planner;
 
 static size_t least(size_t a, size_t b) {
@@ -30,8 +31,20 @@ static bool sampled(const planner *p, const brew_event *e) {
     return (double)(hash >> 11) * 0x1p-53 < rate;
 }
 
+static bool task_held_out(const brew_task *task, size_t log) {
+    if (task->split.hold_out[BREW_HOLD_TASKS] <= 0) return false;
+    const char *name = task->logs[log].task ? task->logs[log].task : task->name;
+    return brew_datasplit_holds_out(&task->split, BREW_HOLD_TASKS, name, strlen(name));
+}
+
+bool brew_plan_is_known_to_train(const brew_task *task, const brew_event *event) {
+    return !brew_datasplit_holds_out(&task->split, BREW_HOLD_ITEMS, event->item, event->item_len) &&
+           !task_held_out(task, event->log);
+}
+
 bool brew_plan_may_see(const brew_task *task, const brew_event *event, int split) {
     if (task->told && !task->told[event->log]) return false;
+    if (split == BREW_SPLIT_TRAIN && !brew_plan_is_known_to_train(task, event)) return false;
     if (split == BREW_SPLITS) return true;
     if (task->history_until_split && split != BREW_SPLIT_TRAIN) return event->split < split;
     return event->split <= split;
@@ -100,7 +113,15 @@ static brew_plan_record *add(planner *p, size_t from, size_t n, int split) {
     record->end = known_before(p, plan->seen[split], plan->n_seen[split], time);
     record->begin = begin_of(p, record->end);
     record->fresh = record->end;
+    record->kept = SIZE_MAX;
     return record;
+}
+
+brew_plan_record brew_plan_cut_short(const brew_plan_record *record, size_t kept) {
+    brew_plan_record out = *record;
+    out.kept = kept;
+    out.fresh = out.end;
+    return out;
 }
 
 static void ask(planner *p, size_t event) {
@@ -112,7 +133,7 @@ static void ask(planner *p, size_t event) {
 // May b be asked in the record whose first question is a?
 static bool together(const planner *p, const brew_event *a, const brew_event *b) {
     const brew_log *log = &p->task->logs[a->log];
-    if (a->log != b->log) return false;
+    if (a->log != b->log || a->window != b->window) return false;
     if (a->action < 0 && a->time != b->time) return false;
     if (a->action >= 0 && log->units && b->time > a->known) return false; // it could be told of a
     if (log->request_column || a->action < 0)
@@ -132,12 +153,16 @@ static void pass(passed *p, const brew_event *e) {
     if (learned > p->learned) p->learned = learned;
 }
 
+static const brew_event *train_event(const planner *p, size_t i) {
+    return &p->events[p->plan->train[i]];
+}
+
 // The last event, in [start, target], that may be the first question of a record whose lines from `start`
 // on are to be learned from. What lies before `start` has passed.
 static size_t question_after(const planner *p, size_t start, size_t target, passed before) {
     size_t question = start;
     for (size_t i = start; i <= target; i++) {
-        const brew_event *e = &p->events[i];
+        const brew_event *e = train_event(p, i);
         if (before.known < e->time) question = i;
         if (before.learned > e->time) break; // no line to learn from
         pass(&before, e);
@@ -157,12 +182,17 @@ static void plan_once(planner *p, size_t n) {
         size_t question = target > start ? question_after(p, start, target, before) : start;
         size_t from = p->plan->n_asked, end = question;
         while (end < n && end - question < p->max_questions &&
-               together(p, &p->events[question], &p->events[end]))
-            ask(p, end++);
+               together(p, train_event(p, question), train_event(p, end)))
+            ask(p, p->plan->train[end++]);
         brew_plan_record *record = add(p, from, end - question, BREW_SPLIT_TRAIN);
         record->fresh = record->end - (question - start);
-        while (start < end) pass(&before, &p->events[start++]);
+        while (start < end) pass(&before, train_event(p, start++));
     }
+}
+
+// May train ask about it? (For a member who is not held out.)
+static bool is_trained(const planner *p, const brew_event *e) {
+    return e->split == BREW_SPLIT_TRAIN && !p->held_out && brew_plan_is_known_to_train(p->task, e);
 }
 
 // Asks all events of a split (BREW_SPLITS: candidates), each log for itself.
@@ -175,7 +205,8 @@ static void plan_all(planner *p, int split) {
             const brew_event *e = &p->events[i];
             bool candidate = e->action < 0;
             if (e->log != log || candidate != (split == BREW_SPLITS)) continue;
-            if (!candidate && e->split != split) continue;
+            if (!candidate && (e->split != split || e->gap)) continue;
+            if (!split && !is_trained(p, e)) continue;
             size_t n = plan->n_asked - from;
             bool whole = candidate && p->task->candidates.whole_requests;
             if ((n == p->max_questions && !whole) ||
@@ -191,14 +222,18 @@ static void plan_all(planner *p, int split) {
 
 void brew_plan_member(brew_plan *plan, const brew_task *task, const brew_member *member,
                       size_t max_history, size_t max_questions, uint64_t seed) {
-    planner p = {plan, task, member, member->events, max_history, max_questions, seed};
-    plan->n = plan->n_asked = 0;
-    size_t n = member->n, n_train = 0;
+    planner p = {plan, task, member, member->events, max_history, max_questions, seed, false};
+    p.held_out =
+        brew_datasplit_holds_out(&task->split, BREW_HOLD_MEMBERS, member->id, member->id_len);
+    plan->n = plan->n_asked = plan->n_train = 0;
+    size_t n = member->n;
     while (n && member->events[n - 1].action < 0) n--;
-    while (n_train < n && member->events[n_train].split == BREW_SPLIT_TRAIN) n_train++;
     order_known(&p, n);
+    BREW_GROW(plan->train, n, plan->train_cap);
+    for (size_t i = 0; i < n; i++)
+        if (is_trained(&p, &member->events[i])) plan->train[plan->n_train++] = i;
     if (task->train == BREW_TRAIN_ONCE)
-        plan_once(&p, n_train);
+        plan_once(&p, plan->n_train);
     else
         plan_all(&p, BREW_SPLIT_TRAIN);
     for (int split = BREW_SPLIT_VALID; split <= BREW_SPLITS; split++) plan_all(&p, split);
@@ -208,6 +243,7 @@ void brew_plan_release(brew_plan *plan) {
     free(plan->records);
     free(plan->asked);
     free(plan->known);
+    free(plan->train);
     for (int split = 0; split <= BREW_SPLITS; split++) free(plan->seen[split]);
     *plan = (brew_plan){0};
 }

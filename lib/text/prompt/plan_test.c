@@ -2,6 +2,7 @@
 // promises in plan.h, small ones against what was worked out by hand.
 #include "text/prompt/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -31,6 +32,46 @@ static void test_splits(void) {
            brew_datasplit_of_time(&split, 10) == BREW_SPLIT_VALID &&
            brew_datasplit_of_time(&split, 20) == BREW_SPLIT_TEST,
        "a boundary belongs to what follows it");
+}
+
+static void test_gap(void) {
+    brew_datasplit split = {BREW_SPLIT_BY_TIME, 0, 0, 100, 200, .gap_ms = 10, .window_ms = 30};
+    const struct {
+        int64_t time;
+        enum brew_split side;
+        bool gap;
+        unsigned window;
+    } cases[] = {{89, BREW_SPLIT_TRAIN, false, 0},  {90, BREW_SPLIT_VALID, true, 0},
+                 {99, BREW_SPLIT_VALID, true, 0},   {100, BREW_SPLIT_VALID, false, 0},
+                 {189, BREW_SPLIT_VALID, false, 0}, {190, BREW_SPLIT_TEST, true, 0},
+                 {199, BREW_SPLIT_TEST, true, 0},   {200, BREW_SPLIT_TEST, false, 1},
+                 {229, BREW_SPLIT_TEST, false, 1},  {230, BREW_SPLIT_TEST, false, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t time = cases[i].time;
+        ok(brew_datasplit_of_time(&split, time) == cases[i].side &&
+               brew_datasplit_in_gap(&split, time) == cases[i].gap &&
+               brew_datasplit_window(&split, time) == cases[i].window,
+           "a gap of 10, windows of 30: %d", (int)time);
+    }
+    split.test_from = INT64_MAX;
+    split.valid_from = INT64_MIN + 5;
+    ok(brew_datasplit_of_time(&split, INT64_MAX - 1) == BREW_SPLIT_VALID &&
+           brew_datasplit_of_time(&split, INT64_MIN) == BREW_SPLIT_TRAIN,
+       "boundaries at the ends of time have no gap");
+}
+
+static void test_hold_out(void) {
+    brew_datasplit split = {.hold_out = {0.25, 1, 0}};
+    size_t n = 0;
+    for (int i = 0; i < 10000; i++) {
+        char name[16];
+        int len = snprintf(name, sizeof name, "%d", i);
+        n += brew_datasplit_holds_out(&split, BREW_HOLD_MEMBERS, name, (size_t)len);
+    }
+    ok(n > 2350 && n < 2650, "a quarter held out: %zu of 10000", n);
+    ok(brew_datasplit_holds_out(&split, BREW_HOLD_ITEMS, "x", 1) &&
+           !brew_datasplit_holds_out(&split, BREW_HOLD_TASKS, "x", 1),
+       "all, and none");
 }
 
 // Events with these times and splits; candidates are marked 'c'.
@@ -141,6 +182,8 @@ static void test_promises(void) {
 }
 
 int main(void) {
+    test_gap();
+    test_hold_out();
     test_splits();
     test_small();
     test_promises();

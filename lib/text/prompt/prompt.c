@@ -92,6 +92,8 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     BREW_GROW(scratch->offsets, scratch->n_shown, scratch->offsets_cap);
     brew_buf_reset(query);
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
+    s->shown = scratch->shown;
+    s->n_shown = scratch->n_shown;
     const brew_template *sections[] = {&task->instruction, &task->note, &task->profile,
                                        &task->heading};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
@@ -126,8 +128,10 @@ static void learn_lines(brew_subject *s, brew_prompt_scratch *scratch) {
 static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
                          const brew_plan_record *record) {
     const brew_task *task = s->prompter->task;
-    const size_t *seen = record->seen + record->begin;
-    size_t n = scratch->n_shown = record->end - record->begin;
+    size_t n = record->end - record->begin;
+    if (task->select != BREW_HISTORY_SIMILAR && n > record->kept) n = record->kept;
+    const size_t *seen = record->seen + record->end - n;
+    scratch->n_shown = n;
     BREW_GROW(scratch->shown, n, scratch->shown_cap);
     if (task->select != BREW_HISTORY_SIMILAR) {
         if (n) memcpy(scratch->shown, seen, n * sizeof *seen);
@@ -142,9 +146,10 @@ static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
             brew_buf_addc(&scratch->text, '\n');
         }
     }
-    scratch->n_shown =
-        brew_similar_choose(&scratch->similar, seen, n, scratch->text.ptr, scratch->text.len,
-                            s->prompter->max_history, scratch->shown);
+    scratch->n_shown = brew_similar_choose(
+        &scratch->similar, seen, n, scratch->text.ptr, scratch->text.len,
+        record->kept < s->prompter->max_history ? record->kept : s->prompter->max_history,
+        scratch->shown);
 }
 
 static int compare_draws(const void *a, const void *b) {
@@ -175,13 +180,16 @@ static uint64_t draw_records(const brew_prompter *p, brew_prompt_scratch *scratc
     return scratch->sorted[p->max_records];
 }
 
+// Writes it and counts it.
 static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
-                         const brew_plan_record *record, brew_buf *out) {
+                         const brew_plan_record *record, brew_buf *out,
+                         brew_prompt_counts counts[BREW_SPLITS]) {
     brew_buf *text = &scratch->text;
     brew_buf_reset(text);
     brew_buf_addf(text, "%s/", s->prompter->task->name);
     brew_buf_add(text, s->member->id, s->member->id_len);
     brew_buf_addf(text, "/%zu", record->number);
+    if (record->kept != SIZE_MAX) brew_buf_addf(text, "@%zu", record->kept);
     brew_buf_adds(out, "{\"id\":");
     brew_json_write_string(out, text->ptr, text->len);
     s->record = record;
@@ -190,6 +198,12 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
     brew_buf_adds(out, ",\"query\":");
     brew_json_write_string(out, scratch->query.ptr ? scratch->query.ptr : "", scratch->query.len);
     brew_record_write(s, scratch, record, out);
+    const brew_event *first = &s->member->events[scratch->plan.asked[record->asked]];
+    brew_prompt_counts *count = &counts[record->split];
+    count->records++;
+    count->questions += record->n_asked * s->prompter->task->logs[first->log].n_questions;
+    count->answered += record->end - record->fresh;
+    count->shown += scratch->n_shown;
 }
 
 void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scratch,
@@ -210,12 +224,11 @@ void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scr
         if (drawn && scratch->draws[i] >= limit) continue;
         if (record->candidates != prompter->candidates) continue;
         if (!record->candidates && !prompter->wanted[record->split]) continue;
-        write_record(&s, scratch, record, out);
-        const brew_event *first = &member->events[scratch->plan.asked[record->asked]];
-        brew_prompt_counts *count = &counts[record->split];
-        count->records++;
-        count->questions += record->n_asked * prompter->task->logs[first->log].n_questions;
-        count->answered += record->end - record->fresh;
-        count->shown += scratch->n_shown;
+        write_record(&s, scratch, record, out, counts);
+        bool judged = record->candidates || record->split != BREW_SPLIT_TRAIN;
+        for (size_t k = 0; judged && k < prompter->n_cuts; k++) {
+            brew_plan_record cut = brew_plan_cut_short(record, prompter->cuts[k]);
+            write_record(&s, scratch, &cut, out, counts);
+        }
     }
 }

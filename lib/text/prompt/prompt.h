@@ -26,11 +26,14 @@ typedef struct brew_prompter {
     brew_entities members, *items;     // [task->n_item_tables]
     size_t max_history, max_questions; // the task's, unless changed before use
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
-    brew_asof *asof;    // set by the caller for a task with features; members then come with values
-    bool candidates;    // write records of candidates, and nothing else
-    uint64_t seed;      // of what is drawn
-    double share;       // of train records that are written: 1, unless changed
-    size_t max_records; // of these for each member, 0: no limit
+    brew_asof *asof; // set by the caller for a task with features; members then come with values
+    bool candidates; // write records of candidates, and nothing else
+    uint64_t seed;   // of what is drawn
+    double share;    // of train records that are written: 1, unless changed
+    const size_t
+        *cuts; // [n_cuts] lengths to which histories of all but train are cut short, besides
+    size_t n_cuts;
+    size_t max_records;        // of these for each member, 0: no limit
     brew_events_counts counts; // rows of the tables
 } brew_prompter;
 

@@ -188,6 +188,18 @@ static void add_item_meta(const items *it, brew_buf *out) {
         }
         brew_buf_addc(out, ']');
     }
+    if (it->task->split.hold_out[BREW_HOLD_ITEMS] > 0) {
+        begin(out, "cold_item");
+        for (size_t i = 0; i < it->n; i++) {
+            const brew_event *event = event_of(it, i);
+            between(out, i);
+            brew_buf_adds(out, brew_datasplit_holds_out(&it->task->split, BREW_HOLD_ITEMS,
+                                                        event->item, event->item_len)
+                                   ? "true"
+                                   : "false");
+        }
+        brew_buf_addc(out, ']');
+    }
     if (it->kinds > 1) {
         begin(out, "kind");
         for (size_t i = 0; i < it->n; i++) {
@@ -290,6 +302,10 @@ static void add_lines(const brew_prompt_scratch *scratch, const items *it,
     brew_buf_addc(out, ']');
 }
 
+static void add_cold(brew_buf *out, const char *key, bool cold) {
+    brew_buf_addf(out, ",\"%s\":%s", key, cold ? "true" : "false");
+}
+
 static void add_meta(const items *it, const brew_member *member, size_t shown,
                      const brew_plan_record *record, brew_buf *out) {
     const brew_event *first = event_of(it, 0);
@@ -306,6 +322,16 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
         brew_buf_adds(out, ",\"time\":");
         add_seconds(out, first->time);
     }
+    const brew_datasplit *split = &it->task->split;
+    const char *task = it->log->task ? it->log->task : it->task->name;
+    if (record->kept != SIZE_MAX) brew_buf_addf(out, ",\"truncated\":%zu", record->kept);
+    if (first->window) brew_buf_addf(out, ",\"window\":%u", (unsigned)first->window);
+    if (split->hold_out[BREW_HOLD_MEMBERS] > 0)
+        add_cold(out, "cold_member",
+                 brew_datasplit_holds_out(split, BREW_HOLD_MEMBERS, member->id, member->id_len));
+    if (split->hold_out[BREW_HOLD_TASKS] > 0)
+        add_cold(out, "cold_task",
+                 brew_datasplit_holds_out(split, BREW_HOLD_TASKS, task, strlen(task)));
     brew_buf_addf(out, ",\"history\":%zu,\"shown\":%zu,\"split\":\"%s\"}}\n", record->earlier,
                   shown, record->candidates ? "candidates" : brew_split_name(record->split));
 }

@@ -13,7 +13,9 @@ typedef struct brew_subject {
     const brew_plan_record *record; // what the summary counts up to
     size_t member_id, member_row;   // the row as of the event
     const size_t *item_rows;        // [member->n] as of each event
-    brew_buf *value;                // room for one that is made
+    const size_t *shown;            // [n_shown] events of the record's lines
+    size_t n_shown;
+    brew_buf *value; // room for one that is made
 } brew_subject;
 
 // From here on values are as of this event.

@@ -27,16 +27,43 @@ static int read_split_by_time(const brew_keys *keys, const brew_task *task, cons
     return 0;
 }
 
+// What only a split by time has.
+static int read_time_only(const brew_keys *keys, const brew_json *object, int by,
+                          brew_datasplit *split) {
+    int gap = brew_keys_duration(keys, object, "split", "gap", &split->gap_ms);
+    int window = brew_keys_duration(keys, object, "split", "window", &split->window_ms);
+    if (gap < 0 || window < 0) return -1;
+    if (by == 1 && (gap || window))
+        return brew_keys_fail(keys, gap ? "split.gap" : "split.window",
+                              "needs a split by \"time\"");
+    if (window && !split->window_ms)
+        return brew_keys_fail(keys, "split.window", "must be longer than nothing");
+    return 0;
+}
+
+static int read_hold_out(const brew_keys *keys, const brew_json *object, brew_datasplit *split) {
+    static const char *const names[] = {"members", "items", "tasks"};
+    brew_json *shares;
+    int status = brew_keys_object(keys, object, "split", "hold_out", false, &shares);
+    if (status <= 0) return status;
+    if (brew_keys_known(keys, shares, "split.hold_out", "members items tasks")) return -1;
+    for (int i = 0; i < BREW_HOLD_OUTS; i++)
+        if (brew_keys_real(keys, shares, "split.hold_out", names[i], 0, 1, &split->hold_out[i]) < 0)
+            return -1;
+    return 0;
+}
+
 int brew_task_read_split(const brew_keys *keys, brew_task *task) {
     brew_datasplit *split = &task->split;
     brew_json *object;
-    int by = -1;
+    int by = 0;
     if (brew_keys_object(keys, keys->root, "", "split", false, &object) < 0) return -1;
     if (!object) return 0;
-    if (brew_keys_known(keys, object, "split", "by train valid test valid_from test_from") ||
-        brew_keys_choice(keys, object, "split", "by", "time last", &by) < 0)
+    if (brew_keys_known(keys, object, "split",
+                        "by train valid test valid_from test_from gap window hold_out") ||
+        brew_keys_choice(keys, object, "split", "by", "time last", &by) < 0 ||
+        read_time_only(keys, object, by, split) || read_hold_out(keys, object, split))
         return -1;
-    if (by < 0) return brew_keys_fail(keys, "split", "lacks the key \"by\", \"time\" or \"last\"");
     split->by = BREW_SPLIT_BY_LAST;
     if (by == 1 && (brew_json_get(object, "valid_from") || brew_json_get(object, "test_from")))
         return brew_keys_fail(keys, "split", "by \"last\" takes shares, not times");

@@ -155,7 +155,10 @@ static void test_refused(void) {
     refuses("\"max\": 50", "\"max\": -1", 16, "\"history.max\" is -1, not from 0");
     refuses("\"max\": 50", "\"max\": 1.5", 16, "\"history.max\" must be a whole number");
     refuses("\"max\": 5}", "\"max\": 0}", 17, "\"questions.max\" is 0, not from 1");
-    refuses("\"by\": \"last\", ", "", 18, "\"split\" lacks the key \"by\"");
+    refuses("\"by\": \"last\"", "\"by\": \"last\", \"gap\": \"1d\"", 18,
+            "\"split.gap\" needs a split by \"time\"");
+    refuses("\"test\": 0.2", "\"test\": 0.2, \"hold_out\": {\"items\": 2}", 18,
+            "\"split.hold_out.items\" is 2, not from 0 to 1");
     refuses("\"last\"", "\"first\"", 18, "\"split.by\" must be one of: time last");
     refuses("\"test\": 0.2", "\"test\": 1.2", 18, "\"split.test\" is 1.2, not from 0 to 1");
     refuses("\"test\": 0.2", "\"test\": 0.2, \"train\": 0.7", 18, "a sum of 0.9, not 1");
