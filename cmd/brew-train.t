@@ -87,7 +87,7 @@ for signal in TERM USR1 KILL; do
     ok "no model is there yet" test ! -e stopped/config.json
 done 2>/dev/null
 brew-train -q -m "$tiny" -o stopped --precision f32 --batch 8 --lr 0.01 --epochs 40 --order shuffle --save-every 5 \
-    train.tar &
+    train.tar 2>/dev/null &
 pid=$!
 while [ "$(wc -l <stopped/metrics.jsonl)" -lt $((stop + 20)) ]; do sleep 0.02; done
 exits 73 "a second process" train stopped --epochs 40 --order shuffle --save-every 5 train.tar
