@@ -79,6 +79,43 @@ is "$(grep '"truncated":5' "$work/cut" | grep -c ' so far.\\n"')" "$(grep -c '"t
 is "$(grep '"truncated":0' "$work/cut" | grep -cv '"query":"0 so far.\\n"')" 0 "which is nothing"
 is "$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$work/cut" | sort | uniq -d | wc -l | tr -d ' ')" 0 "each with its id"
 
+# Controls: each wrong in its way, in nothing else, and nothing learned from the history.
+lines() { # of the test queries, as they stand
+    grep '"split":"test"' "$1" | sed 's/.*"query":"\(.*\)","items".*/\1/; s/\\n/\n/g' | grep '^#'
+}
+brew-promptify -t "$work/split.task.json" --split test -o "$work/plain"
+lines "$work/plain" >"$work/lines"
+sed 's/.*\("items":.*\),"lines".*/\1/' "$work/plain" >"$work/items"
+for control in shuffle-labels flip-labels no-history no-labels shuffle-order; do
+    exits 0 "--control $control" brew-promptify -t "$work/split.task.json" --control $control -o "$work/control"
+    is "$(grep -c answered "$work/control") $(grep -vc "\"control\":\"$control\"" "$work/control")" "0 0" \
+        "answers nothing and says so"
+    grep '"split":"test"' "$work/control" | sed 's/.*\("items":.*\),"lines".*/\1/' >"$work/got"
+    same "$work/got" "$work/items" "asks the same"
+    lines "$work/control" >"$work/control.$control"
+    for options in "-j 3" "--memory 1"; do
+        # shellcheck disable=SC2086  # options are words
+        run brew-promptify -t "$work/split.task.json" --control $control $options
+        same "$work/out" "$work/control" "$options: the same bytes"
+    done
+done
+is "$(sed 's/: Yes$/: X/; s/: No$/: Yes/; s/: X$/: No/' "$work/lines" | sha256sum)" \
+    "$(sha256sum <"$work/control.flip-labels")" "flipped: each answer is the other"
+is "$(sed 's/: [YN][a-z]*$/:/' "$work/lines" | sha256sum)" "$(sha256sum <"$work/control.no-labels")" "no answers"
+is "$(wc -c <"$work/control.no-history" | tr -d ' ')" 0 "no lines"
+is "$(sort "$work/lines" | sha256sum)" "$(sort "$work/control.shuffle-order" | sha256sum)" "another order of the same lines"
+ok "which is another" sh -c "! cmp -s $work/lines $work/control.shuffle-order"
+is "$(sed 's/: [YN][a-z]*$/:/' "$work/control.shuffle-labels" | sha256sum)" "$(sha256sum <"$work/control.no-labels")" \
+    "shuffled answers stand on the same lines"
+is "$(grep -c ': Yes$' "$work/control.shuffle-labels")" "$(grep -c ': Yes$' "$work/lines")" "as many of each"
+is "$(paste "$work/lines" "$work/control.shuffle-labels" | awk -F'\t' '$1 != $2' | wc -l |
+    awk -v n="$(wc -l <"$work/lines")" '{print ($1 > 0.2 * n && $1 < 0.8 * n)}')" 1 "on others"
+run brew-promptify -t testdata/promptify/jobs.task.json --control other-note
+is "$(sed 's/.*Member: \([A-Z][a-z]*\).*"member":"\([a-z]*\)".*/\1 \2/' "$work/out" | sort -u | tr '\n' ' ')" \
+    "Ann bo Bo ann " "the other member's note"
+exits 2 "no member in note and profile" brew-promptify -t "$work/split.task.json" --control other-note
+says 'other-note changes nothing .*: neither note nor profile has a column' "is refused"
+
 for options in "-j 3" "--memory 1"; do
     # shellcheck disable=SC2086  # options are words
     run brew-promptify -t "$work/split.task.json" --truncate-history 0,5 $options

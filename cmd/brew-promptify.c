@@ -13,6 +13,7 @@ static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *
 static const char *truncate_to;
 static size_t cuts[16], n_cuts;
 static int split = BREW_SPLITS; // all
+static int control;
 static int64_t max_history, max_questions, memory_mb = 512, expect;
 static bool allow_empty;
 
@@ -29,6 +30,7 @@ static struct brew_opt options[] = {
     BREW_OPT_INT(0, "max-history", &max_history, 0, 1 << 20, "N", "history lines, at most"),
     BREW_OPT_STRING(0, "truncate-history", &truncate_to, "N,...",
                     "ask valid and test also with the last N lines alone"),
+    BREW_OPT_CHOICE(0, "control", &control, BREW_CONTROLS, "be wrong in one known way"),
     BREW_OPT_INT(0, "questions", &max_questions, 1, 1 << 20, "N", "questions a record, at most"),
     BREW_OPT_STRING(0, "shard", &shard, "I/N", "only the I-th of N parts of the members"),
     BREW_OPT_INT(0, "memory", &memory_mb, 1, 1 << 24, "MB", "memory for sorting (512)"),
@@ -170,6 +172,10 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     if (split != BREW_SPLITS && split && !has_split(task))
         brew_cli_usage(&cli, "--split %s: %s has no split", brew_split_name((enum brew_split)split),
                        from->path);
+    const char *idle = brew_control_idle((enum brew_control)control, task);
+    if (idle)
+        brew_cli_usage(&cli, "--control %s changes nothing in %s: %s",
+                       brew_control_name((enum brew_control)control), from->path, idle);
     brew_prompter *prompter = &p->prompter;
     if (brew_prompter_open(prompter, task, reject, NULL, &cli.err)) return -1;
     if (brew_cli_given(&cli, "max-history")) prompter->max_history = (size_t)max_history;
@@ -179,6 +185,7 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     prompter->candidates = candidates != NULL;
     prompter->seed = (uint64_t)cli.seed;
     prompter->share = from->share;
+    prompter->control = (enum brew_control)control;
     prompter->cuts = cuts;
     prompter->n_cuts = n_cuts;
     prompter->max_records = (size_t)from->max;

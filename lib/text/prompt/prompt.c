@@ -57,6 +57,7 @@ void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
     free(scratch->sorted);
     free(scratch->lines);
     free(scratch->offsets);
+    free(scratch->labels);
     free(scratch->item_rows);
     *scratch = (brew_prompt_scratch){0};
 }
@@ -84,12 +85,36 @@ static brew_subject subject_of(const brew_prompter *prompter, brew_prompt_scratc
     return s;
 }
 
+// Tells the member's records apart, whatever a shard holds; those cut short share it.
+static uint64_t record_hash(const brew_subject *s) {
+    const char *task = s->prompter->task->name;
+    return brew_hash64(s->member->id, s->member->id_len,
+                       brew_hash64(task, strlen(task), s->record->number));
+}
+
+// A section, of the member or of another one.
+static void write_section(brew_subject *s, const brew_template *section, bool other, uint64_t draw,
+                          brew_buf *query) {
+    brew_subject of = *s;
+    if (other) {
+        of.member_id = brew_control_other(s->prompter->seed, draw, s->member_id,
+                                          s->prompter->members.ids.count);
+        brew_subject_take(&of, (size_t)(s->event - s->member->events));
+    }
+    brew_template_render(section, brew_subject_value, &of, query);
+}
+
 // The query's text into scratch->query, with the offsets of lines and labels.
 static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     const brew_task *task = s->prompter->task;
     brew_buf *query = &scratch->query;
     BREW_GROW(scratch->lines, scratch->n_shown, scratch->lines_cap);
     BREW_GROW(scratch->offsets, scratch->n_shown, scratch->offsets_cap);
+    BREW_GROW(scratch->labels, scratch->n_shown, scratch->labels_cap);
+    enum brew_control control = s->prompter->control;
+    uint64_t draw = record_hash(s);
+    brew_control_labels(control, s->prompter->seed, draw, task, s->member->events, scratch->shown,
+                        scratch->n_shown, scratch->labels);
     brew_buf_reset(query);
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
     s->shown = scratch->shown;
@@ -97,19 +122,21 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     const brew_template *sections[] = {&task->instruction, &task->note, &task->profile,
                                        &task->heading};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
-        brew_template_render(sections[i], brew_subject_value, s, query);
+        write_section(s, sections[i], control == BREW_CONTROL_OTHER_NOTE && (i == 1 || i == 2),
+                      draw, query);
     for (size_t i = 0; i < scratch->n_shown; i++) {
         brew_subject_take(s, scratch->shown[i]);
         scratch->lines[i] = (int64_t)query->len;
         brew_template_render(&task->logs[s->event->log].line, brew_subject_value, s, query);
         scratch->offsets[i] = (int64_t)query->len;
-        if (!task->plain)
+        if (scratch->labels[i] >= 0)
             brew_buf_adds(query,
-                          brew_log_actions(task, s->event->log)->list[s->event->action].label);
+                          brew_log_actions(task, s->event->log)->list[scratch->labels[i]].label);
         brew_buf_addc(query, '\n');
     }
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
-    brew_template_render(&task->summary, brew_subject_value, s, query);
+    if (brew_control_keeps_summary(control))
+        brew_template_render(&task->summary, brew_subject_value, s, query);
 }
 
 // The texts of all lines, to choose among.
@@ -194,6 +221,8 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
     brew_json_write_string(out, text->ptr, text->len);
     s->record = record;
     choose_lines(s, scratch, record);
+    brew_control_lines(s->prompter->control, s->prompter->seed, record_hash(s), scratch->shown,
+                       &scratch->n_shown);
     write_query(s, scratch);
     brew_buf_adds(out, ",\"query\":");
     brew_json_write_string(out, scratch->query.ptr ? scratch->query.ptr : "", scratch->query.len);
@@ -220,7 +249,8 @@ void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scr
         counts[0].positives += member->events[i].positive;
     }
     for (size_t i = 0; i < scratch->plan.n; i++) {
-        const brew_plan_record *record = &scratch->plan.records[i];
+        brew_plan_record *record = &scratch->plan.records[i];
+        if (prompter->control) record->fresh = record->end;
         if (drawn && scratch->draws[i] >= limit) continue;
         if (record->candidates != prompter->candidates) continue;
         if (!record->candidates && !prompter->wanted[record->split]) continue;

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "text/prompt/asof.h"
+#include "text/prompt/control.h"
 #include "text/prompt/entities.h"
 #include "text/prompt/events.h"
 #include "text/prompt/plan.h"
@@ -28,8 +29,9 @@ typedef struct brew_prompter {
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
     brew_asof *asof; // set by the caller for a task with features; members then come with values
     bool candidates; // write records of candidates, and nothing else
-    uint64_t seed;   // of what is drawn
-    double share;    // of train records that are written: 1, unless changed
+    enum brew_control control;
+    uint64_t seed; // of what is drawn
+    double share;  // of train records that are written: 1, unless changed
     const size_t
         *cuts; // [n_cuts] lengths to which histories of all but train are cut short, besides
     size_t n_cuts;
@@ -59,8 +61,9 @@ typedef struct brew_prompt_scratch { // zero-initialise
     uint64_t *draws, *sorted; // [records] whether one stays in a mix
     size_t draws_cap, sorted_cap;
     int64_t *lines, *offsets; // [n_shown]: where a line begins, and its label
+    int *labels;              // [n_shown] the actions that lines tell; -1: none
     size_t *item_rows;        // [events]: in the log's item table
-    size_t shown_cap, lines_cap, offsets_cap, item_rows_cap;
+    size_t shown_cap, lines_cap, offsets_cap, labels_cap, item_rows_cap;
 } brew_prompt_scratch;
 void brew_prompt_scratch_release(brew_prompt_scratch *scratch);
 

@@ -276,7 +276,8 @@ static void add_item_offsets(const items *it, brew_buf *out) {
 
 static void add_lines(const brew_prompt_scratch *scratch, const items *it,
                       const brew_plan_record *record, brew_buf *out) {
-    size_t fresh = scratch->n_shown - (record->end - record->fresh), set = choice_item(it);
+    size_t answered = record->end - record->fresh, fresh = scratch->n_shown - answered,
+           set = choice_item(it);
     if (record->fresh < record->end) {
         begin(out, "answered");
         for (size_t i = fresh; i < scratch->n_shown; i++) {
@@ -324,6 +325,8 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     }
     const brew_datasplit *split = &it->task->split;
     const char *task = it->log->task ? it->log->task : it->task->name;
+    if (it->prompter->control)
+        brew_buf_addf(out, ",\"control\":\"%s\"", brew_control_name(it->prompter->control));
     if (record->kept != SIZE_MAX) brew_buf_addf(out, ",\"truncated\":%zu", record->kept);
     if (first->window) brew_buf_addf(out, ",\"window\":%u", (unsigned)first->window);
     if (split->hold_out[BREW_HOLD_MEMBERS] > 0)
