@@ -69,6 +69,41 @@ exits 0 "an unknown family is shown" brew-inspect "$work/unknown"
 ok "and named" grep -q "^not supported .*amba" "$work/out"
 exits 1 "but not sound" brew-inspect --verify "$work/unknown"
 
+# the rules of quantised models
+exits 0 "a quantised model" brew-inspect --verify $models/qwen3-fp8
+has "scheme F8_E4M3" "has its scheme"
+# Bytes for a tensor of a copy, or a filter for its config.json: then a rule is broken, and named.
+breaks() { # RULE TENSOR OFFSET BYTES | RULE config FILTER
+    rm -rf "$work/broken"
+    cp -r $models/qwen3-fp8 "$work/broken"
+    chmod -R u+w "$work/broken"
+    file=$work/broken/model.safetensors
+    if [ "$2" = config ]; then
+        jq "$3" $models/qwen3-fp8/config.json >"$work/broken/config.json"
+    else
+        header=$(od -An -t u8 -N 8 "$file" | tr -d ' ')
+        at=$(tail -c +9 "$file" | head -c "$header" | jq ".[\"$2\"].data_offsets[0]")
+        # shellcheck disable=SC2059  # octal bytes
+        printf "$4" | dd of="$file" bs=1 seek=$((8 + header + at + $3)) conv=notrunc 2>/dev/null
+    fi
+    exits 1 "broken: $1" brew-inspect --json --verify "$work/broken"
+    # shellcheck disable=SC2016  # jq's
+    ok "named" jq -e --arg rule "$1" '.quantised.rules_broken | length > 0 and any(.[]; .rule == $rule)' "$work/out"
+}
+down=model.layers.1.mlp.down_proj
+breaks "scales are positive and finite" $down.weight_scale 4 '\000\000\000\200'
+breaks "scales are positive and finite" $down.weight_scale 4 '\000\000\300\177'
+breaks "scales are positive and finite" $down.weight_scale 4 '\000\000\200\277'
+breaks "no E4M3 code is NaN" $down.weight 11 '\377'
+breaks "what is ignored is a module" config '.quantization_config.ignore += ["model.layers.9.mlp.down_proj"]'
+breaks "what is ignored is not quantised" config ".quantization_config.ignore += [\"$down\"]"
+breaks "scales belong to a quantised weight" config ".quantization_config.ignore += [\"$down\"]"
+breaks "q, k and v, gate and up share a scheme" config '.quantization_config.ignore += ["model.layers.0.mlp.up_proj"]'
+breaks "what is not ignored has the type of the scheme" config '.quantization_config.ignore = []'
+breaks "a tied head is ignored" config '.quantization_config.ignore = [] | .tie_word_embeddings = true'
+breaks "the weight has the shape of config.json" config '.intermediate_size = 64'
+breaks "the weight is there" config '.num_hidden_layers = 4 | .layer_types += ["full_attention"]'
+
 # records
 cat >"$work/prompts" <<'EOF'
 {"query":"a\n","items":["b:","c:"],"label_tokens":[" Yes"," No"],"targets":[0,1],"meta":{"split":"test"}}

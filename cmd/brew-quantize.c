@@ -115,8 +115,9 @@ static void tell_left(void) {
     brew_cli_fact_int(&cli, "groups", (int64_t)groups);
     brew_cli_fact_int(&cli, "left_in_bf16", (int64_t)run.result.n_left);
     if (cli.quiet || !run.result.n_left) return;
-    fprintf(stderr, "left in BF16, %zu of %zu groups:", run.result.n_left, groups);
-    for (size_t g = 0; g < groups; g++) {
+    fprintf(stderr, "left in BF16, %zu of %zu groups:%s", run.result.n_left, groups,
+            run.result.n_left == groups ? " all" : "");
+    for (size_t g = 0; g < groups && run.result.n_left < groups; g++) {
         char name[64];
         brew_group_name(name, sizeof name, g);
         if (run.result.left[g]) fprintf(stderr, " %s", name);

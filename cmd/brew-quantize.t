@@ -18,6 +18,7 @@ for pair in qwen3:fp8 llama-scaled:int8; do
     brew-inspect --json "$scheme" "$models/$from-$scheme" >differ.json
     ok "with the tensors that compressed-tensors writes" jq -e '.tensors_compared > 10 and .tensors == [] and
         .shapes_differ + .dtypes_differ + .values_differ == 0' differ.json
+    ok "that keep the rules" brew-inspect --verify "$scheme"
 done
 for scheme in bf16 f16 f32; do
     exits 0 "tiny becomes $scheme" brew-quantize -m "$tiny" -o "$scheme" --scheme "$scheme" --summary "$scheme.json"

@@ -17,7 +17,9 @@
 #include "io/json.h"
 
 typedef struct brew_inspect_options {
-    bool verify;     // read every tensor's values: not a number, infinite, smallest, largest
+    bool
+        verify; // read every tensor's values: not a number, infinite, smallest, largest; and the rules
+                // of quantised ones
     brew_pool *pool; // for work over tensors; may be NULL
     // Called for each bad JSONL record, with the reason in the err passed to the call that reads: 0 to go
     // on, -1 to end with that error. NULL: the first one ends.
@@ -26,7 +28,8 @@ typedef struct brew_inspect_options {
 } brew_inspect_options;
 
 // The report of one path ("-": standard input), owned by the caller. With verify, *sound
-// becomes false where values of a model are not finite, or the other tools would refuse the model.
+// becomes false where values of a model are not finite, a rule of quantised models is broken, or the
+// other tools would refuse the model.
 brew_json *brew_inspect_path(const char *path, const brew_inspect_options *options, bool *sound,
                              brew_err *err);
 // How two of a kind differ: tensors by name (those of GGUF under their Hugging Face names, and as

@@ -88,6 +88,7 @@ int brew_inspect_model(brew_json *report, const brew_subject *subject,
     bool usable = report_config(report, subject);
     usable &= report_tokenizer(report, subject);
     if (options->verify && !usable) *sound = false;
+    if (options->verify) brew_inspect_quantised(report, subject, sound);
     brew_inspect_tensors(report, subject, options, sound);
     if (!brew_modeldir_gguf(subject->dir)) {
         report_files(report, subject);

@@ -37,6 +37,8 @@ int brew_inspect_model(brew_json *report, const brew_subject *subject,
                        const brew_inspect_options *options, bool *sound, brew_err *err);
 void brew_inspect_tensors(brew_json *report, const brew_subject *subject,
                           const brew_inspect_options *options, bool *sound);
+// With a scheme of compressed-tensors: which of its rules are broken, and by what; *sound false then.
+void brew_inspect_quantised(brew_json *report, const brew_subject *subject, bool *sound);
 int brew_inspect_lines(brew_json *report, const brew_subject *subject,
                        const brew_inspect_options *options, brew_err *err);
 int brew_inspect_stream(brew_json *report, const brew_subject *subject, brew_err *err);

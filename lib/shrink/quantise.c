@@ -156,12 +156,11 @@ static const brew_keep *missed(const struct job *job) {
 static int refuse(const struct job *job, const brew_keep *keep, const char *when, brew_err *err) {
     if (isnan(job->result->before.auc) && keep->figure == BREW_KEEP_AUC)
         return brew_fail(err, BREW_DATA, "--keep %s: all answers are of one class", keep->text);
-    return brew_fail(err, BREW_NEGATIVE, "%s%s %g, more than --keep %s allows",
+    return brew_fail(err, BREW_NEGATIVE, "%s%s %.3g, more than --keep %s allows", when,
                      keep->figure == BREW_KEEP_AUC   ? "auc falls by"
                      : keep->figure == BREW_KEEP_ECE ? "ece rises by"
                                                      : "the mean kl is",
-                     when, brew_keep_cost(keep, &job->result->before, job->result->judged),
-                     keep->text);
+                     brew_keep_cost(keep, &job->result->before, job->result->judged), keep->text);
 }
 
 // ---- the search ----
@@ -205,7 +204,7 @@ static int try_and_tell(struct job *job, size_t left, brew_err *err) {
 static int search(struct job *job, brew_err *err) {
     if (rank(job, err) || try_and_tell(job, job->n_groups, err)) return -1;
     const brew_keep *bad = missed(job);
-    if (bad) return refuse(job, bad, " even with all groups in BF16", err);
+    if (bad) return refuse(job, bad, "even with all groups in BF16 ", err);
     size_t too_few = 0, enough = job->n_groups;
     while (enough - too_few > 1) {
         size_t middle = too_few + (enough - too_few) / 2;
