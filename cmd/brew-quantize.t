@@ -91,6 +91,24 @@ for type in bf16 fp8; do
     exits 1 "so that a limit is missed" brew-quantize -q -m steep -o x --scheme fp8 --head $type --keep kl:0.1 calib.tar
 done
 
+# ---- transformers, of the same directories (scripts/peers/quantize_goldens.py) ----
+golden=$root/testdata/quantize
+for line in $(seq "$(wc -l <"$golden/golden.jsonl")"); do
+    sed -n "${line}p" "$golden/golden.jsonl" >golden.json
+    how=$(jq -r .arguments golden.json) from=$(jq -r .model golden.json)
+    calibration=
+    case $how in *--keep*) calibration=$golden/requests.jsonl ;; esac
+    # shellcheck disable=SC2086  # several words
+    exits 0 "$from $how" brew-quantize -q --precision f32 -m "$models/$from" -o "golden$line" $how $calibration
+    brew-score -q --precision f32 -m "golden$line" -o golden.scores "$golden/requests.jsonl"
+    jq -rs '[.[0].scores, [.[1:][].scores]] | map(flatten) | transpose[] | @tsv' golden.json golden.scores |
+        awk '{d = $1 > $2 ? $1 - $2 : $2 - $1; sum += d; if (d > most) most = d}
+             END {printf "# %d probabilities, off by %.2g on average, %.2g at most\n", NR, sum / NR, most
+                  exit !(NR == 33 && most < 0.02 && sum / NR < 0.002)}' >golden.log
+    result $? "scores as transformers does"
+    cat golden.log
+done
+
 # ---- refused ----
 exits 2 "no scheme" brew-quantize -m "$tiny" -o x
 exits 2 "an unknown scheme" brew-quantize -m "$tiny" -o x --scheme int3
