@@ -74,7 +74,7 @@ $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD)/libbrew.a
 $(BUILD)/%_test: $(BUILD)/%_test.o $(BUILD)/libbrew.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-tests: $(UNIT_TESTS) $(COMMANDS)
+tests: $(UNIT_TESTS) $(COMMANDS) $(BUILD)/scripts/world/jobs-world
 
 # make check T="lib/io/json_test cmd/brew-eval.t" runs some of the tests.
 check: tests

@@ -1,6 +1,6 @@
 // Writes a jobs world (world.h) as the tables and logs a company would have.
 //
-// usage: jobs-world -o DIR [-n IMPRESSIONS] [-d DAYS] [-s SEED]
+// usage: jobs-world -o DIR [-n IMPRESSIONS] [-d DAYS] [-s SEED] [-w]
 //
 //     members.csv jobs.csv posts.csv ads.csv     what texts can tell
 //     jobs-log.csv feed-log.csv ads-log.csv      time,request,member,item,position,action: one row when an
@@ -8,6 +8,8 @@
 //                                                when it is done: an application comes up to three days late
 //     truth.csv                                  what the logs do not tell: the probability of each action
 //                                                being the strongest, and which it was
+//     without-EFFECT.csv                         with -w: the same with the probabilities of who overlooks
+//                                                the effect: position, newcomer, season, drift
 //
 // Rows are in order of time. One row in two hundred is written twice, as real logs do.
 #include <errno.h>
@@ -48,7 +50,7 @@ typedef struct simulation {
     int64_t first[SURFACES]; // items before this one are gone
     int64_t next_request, impressions;
     heap late;
-    output logs[SURFACES], truth;
+    output logs[SURFACES], truth[EFFECTS + 1]; // the last has all effects, the others may be closed
     brew_buf text;
 } simulation;
 
@@ -125,7 +127,7 @@ static void impress(simulation *s, const member *who, row shown) {
     moment when = {shown.day, shown.position, s->requests[shown.member]};
     int64_t number = shown.request * MAX_SLATE + shown.position - 1;
     double p[ACTIONS], late = -log(1 - world_uniform(w, "delay", number)) / 4;
-    world_probabilities(w, who, &what, &when, p);
+    world_probabilities(w, who, &what, &when, EFFECTS, p);
     int action = draw(p, world_uniform(w, "action", number));
     row done = shown;
     shown.action = ACTIONS;
@@ -141,10 +143,15 @@ static void impress(simulation *s, const member *who, row shown) {
         heap_push(&s->late, done);
     }
     s->impressions++;
-    fprintf(s->truth.file, "r%lld,m%lld,%c%lld,%s,%.6f,%.6f,%.6f,%.6f,%s\n",
-            (long long)shown.request, (long long)shown.member, letters[shown.surface],
-            (long long)shown.item, world_surface(shown.surface), p[IGNORED], p[VIEWED],
-            p[DISMISSED], p[APPLIED], world_action((enum action)action));
+    for (int without = 0; without <= EFFECTS; without++) {
+        FILE *out = s->truth[without].file;
+        if (!out) continue;
+        world_probabilities(w, who, &what, &when, (enum effect)without, p);
+        fprintf(out, "r%lld,m%lld,%c%lld,%s,%.6f,%.6f,%.6f,%.6f,%s\n", (long long)shown.request,
+                (long long)shown.member, letters[shown.surface], (long long)shown.item,
+                world_surface(shown.surface), p[IGNORED], p[VIEWED], p[DISMISSED], p[APPLIED],
+                world_action((enum action)action));
+    }
 }
 
 // Up to n different items that can be shown on this day, half of them of the member's field: what a
@@ -182,7 +189,7 @@ static void arrange(const simulation *s, const member *who, enum surface surface
         item it = world_item(&s->w, surface, chosen[i]);
         moment when = {day, 1, 100};
         double p[ACTIONS];
-        world_probabilities(&s->w, who, &it, &when, p);
+        world_probabilities(&s->w, who, &it, &when, EFFECTS, p);
         double key =
             log(p[VIEWED] + p[APPLIED]) + world_normal(&s->w, "arrange", request * MAX_SLATE + i);
         int64_t moved = chosen[i];
@@ -273,6 +280,17 @@ static void write_tables(const world *w, const char *dir) {
     brew_buf_release(&text);
 }
 
+static void open_truth(simulation *s, const char *dir, bool overlooked) {
+    for (int i = overlooked ? 0 : EFFECTS; i <= EFFECTS; i++) {
+        char name[64] = "truth.csv";
+        if (i < EFFECTS)
+            snprintf(name, sizeof name, "without-%s.csv", world_effect((enum effect)i));
+        s->truth[i] = open_output(
+            dir, name,
+            "request,member,item,surface,p_ignored,p_viewed,p_dismissed,p_applied,action\n");
+    }
+}
+
 static int64_t number(const char *text, int64_t min, int64_t max) {
     char *end;
     errno = 0;
@@ -291,9 +309,10 @@ static int64_t at_least(int64_t n, int64_t min) {
 
 int main(int argc, char **argv) {
     const char *dir = NULL;
+    bool overlooked = false;
     int64_t impressions = 100000;
     simulation s = {.w = {.seed = 1, .days = 120}};
-    for (int c; (c = getopt(argc, argv, "o:n:d:s:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "o:n:d:s:w")) != -1;) {
         if (c == 'o')
             dir = optarg;
         else if (c == 'n')
@@ -302,11 +321,13 @@ int main(int argc, char **argv) {
             s.w.days = number(optarg, 7, 1000);
         else if (c == 's')
             s.w.seed = (uint64_t)number(optarg, 0, INT64_MAX);
+        else if (c == 'w')
+            overlooked = true;
         else
             dir = NULL, optind = argc;
     }
     if (!dir || optind != argc) {
-        fputs("usage: jobs-world -o DIR [-n IMPRESSIONS] [-d DAYS] [-s SEED]\n", stderr);
+        fputs("usage: jobs-world -o DIR [-n IMPRESSIONS] [-d DAYS] [-s SEED] [-w]\n", stderr);
         return 2;
     }
     if (mkdir(dir, 0777) && errno != EEXIST) die("cannot make", dir);
@@ -320,16 +341,15 @@ int main(int argc, char **argv) {
         snprintf(name, sizeof name, "%s-log.csv", world_surface((enum surface)i));
         s.logs[i] = open_output(dir, name, "time,request,member,item,position,action\n");
     }
-    s.truth = open_output(
-        dir, "truth.csv",
-        "request,member,item,surface,p_ignored,p_viewed,p_dismissed,p_applied,action\n");
+    open_truth(&s, dir, overlooked);
     s.requests = brew_calloc((size_t)s.w.members, sizeof *s.requests);
     double rate = requests_per_rate(&s.w, impressions);
     heap visits = {0};
     for (int64_t day = 0; day < s.w.days; day++) live(&s, day, rate, &visits);
     write_rows(&s, INFINITY);
     for (int i = 0; i < SURFACES; i++) close_output(&s.logs[i]);
-    close_output(&s.truth);
+    for (int i = 0; i <= EFFECTS; i++)
+        if (s.truth[i].file) close_output(&s.truth[i]);
     fprintf(stderr, "jobs-world: %lld impressions in %lld requests of %lld members\n",
             (long long)s.impressions, (long long)s.next_request, (long long)s.w.members);
     free(visits.rows);

@@ -67,6 +67,11 @@ const char *world_action(enum action action) {
     return names[action];
 }
 
+const char *world_effect(enum effect effect) {
+    static const char *const names[EFFECTS] = {"position", "newcomer", "season", "drift"};
+    return names[effect];
+}
+
 double world_uniform(const world *w, const char *what, int64_t number) {
     return brew_rand_unit(w->seed, brew_hash64(what, strlen(what), 0), (uint64_t)number);
 }
@@ -158,18 +163,23 @@ static double match(const member *who, const item *what) {
 }
 
 void world_probabilities(const world *w, const member *who, const item *what, const moment *when,
-                         double p[ACTIONS]) {
+                         enum effect without, double p[ACTIONS]) {
     static const double base[SURFACES][ACTIONS] = {
         [JOBS] = {0, -1.1, -3.0, -3.2}, [FEED] = {0, -1.6, -3.2, 0}, [ADS] = {0, -3.2, -2.6, 0}};
-    double fit = match(who, what), down = -0.12 * (when->position - 1);
-    double season = 0.4 * sin(6.283185307179586 * (when->day / 91 + (double)what->field / FIELDS));
-    double drift = what->remote && when->day >= 0.7 * (double)w->days ? 1.0 : 0;
+    double fit = match(who, what);
+    double effects[EFFECTS + 1] = {
+        [POSITION] = -0.12 * (when->position - 1),
+        [NEWCOMER] = when->requests < 5 ? 0.6 : 0,
+        [SEASON] = 0.4 * sin(6.283185307179586 * (when->day / 91 + (double)what->field / FIELDS)),
+        [DRIFT] = what->remote && when->day >= 0.7 * (double)w->days ? 1.0 : 0};
+    effects[without] = 0;
     const double *b = base[what->surface];
     double u[ACTIONS] = {0};
-    u[VIEWED] = b[VIEWED] + 0.7 * fit + 0.6 * what->quality + who->mood + down +
-                (when->requests < 5 ? 0.6 : 0);
+    u[VIEWED] = b[VIEWED] + 0.7 * fit + 0.6 * what->quality + who->mood + effects[POSITION] +
+                effects[NEWCOMER];
     u[DISMISSED] = b[DISMISSED] - 0.6 * fit - 0.4 * what->quality + 0.5 * who->mood;
-    u[APPLIED] = b[APPLIED] + 1.3 * fit + 0.9 * what->quality + who->mood + down + season + drift;
+    u[APPLIED] = b[APPLIED] + 1.3 * fit + 0.9 * what->quality + who->mood + effects[POSITION] +
+                 effects[SEASON] + effects[DRIFT];
     double sum = 0;
     for (int a = 0; a < ACTIONS; a++) {
         p[a] = a == APPLIED && what->surface != JOBS ? 0 : exp(u[a]);

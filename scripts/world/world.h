@@ -25,6 +25,7 @@
 
 enum surface { JOBS, FEED, ADS, SURFACES };
 enum action { IGNORED, VIEWED, DISMISSED, APPLIED, ACTIONS };
+enum effect { POSITION, NEWCOMER, SEASON, DRIFT, EFFECTS }; // those that a moment has
 enum { FIELDS = 10, SKILLS = 8, LEVELS = 5, PLACES = 24, PER_REGION = 4 };
 
 typedef struct world {
@@ -64,11 +65,12 @@ typedef struct moment {
 
 const char *world_surface(enum surface surface); // "jobs", "feed", "ads"
 const char *world_action(enum action action);
+const char *world_effect(enum effect effect); // "position", ...
 member world_member(const world *w, int64_t number);
 item world_item(const world *w, enum surface surface, int64_t number);
-// p[a] = probability that a is the strongest action.
+// p[a] = probability that a is the strongest action, in a world that lacks one effect, or none (EFFECTS).
 void world_probabilities(const world *w, const member *who, const item *what, const moment *when,
-                         double p[ACTIONS]);
+                         enum effect without, double p[ACTIONS]);
 
 // Headers and rows of the tables, CSV.
 const char *world_member_header(void);
