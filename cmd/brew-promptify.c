@@ -191,6 +191,7 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     prompter->max_records = (size_t)from->max;
     how.all_first = task->features != NULL;
     how.arg = prompter;
+    how.pool = brew_cli_pool(&cli);
     p->events = brew_events_open(task, &how, &cli.err);
     if (!p->events) return -1;
     if (task->negatives &&

@@ -20,8 +20,31 @@ bool brew_parse_i64(const char *text, size_t len, int64_t *out) {
     return true;
 }
 
+// Up to 15 digits with at most one point between them. Then digits and power of ten are exact doubles, and
+// their quotient is the nearest one.
+static bool parse_short(const char *text, size_t len, double *out) {
+    static const double powers[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    size_t minus = len && text[0] == '-', point = len;
+    uint64_t digits = 0;
+    if (len - minus > 16 || len == minus) return false;
+    for (size_t i = minus; i < len; i++) {
+        unsigned digit = (unsigned char)text[i] - '0';
+        if (digit > 9) {
+            if (text[i] != '.' || point < len || i == minus || i + 1 == len) return false;
+            point = i;
+        } else
+            digits = digits * 10 + digit;
+    }
+    if (digits > 999999999999999) return false;
+    double value = (double)digits / powers[point < len ? len - point - 1 : 0];
+    *out = minus ? -value : value;
+    return true;
+}
+
 bool brew_parse_double(const char *text, size_t len, double *out) {
     char copy[512];
+    if (parse_short(text, len, out)) return true;
     if (!len || len >= sizeof copy) return false;
     bool digits = false;
     for (size_t i = 0; i < len; i++) {

@@ -344,6 +344,16 @@ void brew_json_push(brew_json *array, brew_json *value) {
 
 // ---- writing ----
 
+// True in the high bit of each byte that is escaped: '"', '\\', below 0x20. Borrows may mark a byte above
+// such a one, never hide one.
+static uint64_t escaped(uint64_t word) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+    return (((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+            ((slash - ones) & ~slash)) &
+           ones * 0x80;
+}
+
 void brew_json_write_string(brew_buf *out, const char *text, size_t len) {
     static const char names[32] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
@@ -351,6 +361,9 @@ void brew_json_write_string(brew_buf *out, const char *text, size_t len) {
     brew_buf_addc(out, '"');
     size_t from = 0;
     for (size_t i = 0; i < len; i++) {
+        uint64_t word;
+        while (len - i >= 8 && (memcpy(&word, text + i, 8), !escaped(word))) i += 8;
+        if (i == len) break;
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x20 && c != '"' && c != '\\') continue;
         brew_buf_add(out, text + from, i - from);

@@ -310,9 +310,11 @@ brew_asof *brew_asof_new(const brew_task *task, brew_events *events, size_t memo
     asof->features = task->features;
     asof->trained = brew_calloc(task->n_actions, sizeof *asof->trained);
     find_spans(asof);
-    if ((asof->moments = brew_sorter_new(memory_bytes / 3, err)) &&
-        (asof->answers = brew_sorter_new(memory_bytes / 3, err)) &&
-        (asof->numbers = brew_sorter_new(memory_bytes / 3, err)) && !run(asof, events, state, err))
+    brew_pool *pool = brew_events_pool(events);
+    if ((asof->moments = brew_sorter_new(memory_bytes / 3, pool, err)) &&
+        (asof->answers = brew_sorter_new(memory_bytes / 3, pool, err)) &&
+        (asof->numbers = brew_sorter_new(memory_bytes / 3, pool, err)) &&
+        !run(asof, events, state, err))
         return asof;
     brew_asof_free(asof);
     return NULL;

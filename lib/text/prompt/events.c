@@ -254,10 +254,10 @@ static int open_sorters(brew_events *events, brew_err *err) {
     bool timed = task->split.by == BREW_SPLIT_BY_SHARE, units = false;
     for (size_t i = 0; i < task->n_logs; i++) units |= task->logs[i].units;
     size_t share = memory / (units ? 4 : 3);
-    return (units && !(events->by_unit = brew_sorter_new(share, err))) ||
-           !(events->by_item = brew_sorter_new(share, err)) ||
-           !(events->by_member = brew_sorter_new(share, err)) ||
-           (timed && !(events->by_time = brew_sorter_new(share, err)));
+    return (units && !(events->by_unit = brew_sorter_new(share, events->options.pool, err))) ||
+           !(events->by_item = brew_sorter_new(share, events->options.pool, err)) ||
+           !(events->by_member = brew_sorter_new(share, events->options.pool, err)) ||
+           (timed && !(events->by_time = brew_sorter_new(share, events->options.pool, err)));
 }
 
 brew_events *brew_events_open(const brew_task *task, const brew_events_options *options,
@@ -358,6 +358,10 @@ const brew_events_counts *brew_events_counted(const brew_events *events) {
 
 const brew_datasplit *brew_events_split(const brew_events *events) {
     return &events->split;
+}
+
+brew_pool *brew_events_pool(const brew_events *events) {
+    return events->options.pool;
 }
 
 void brew_events_close(brew_events *events) {

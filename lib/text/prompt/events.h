@@ -37,6 +37,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "text/prompt/datasplit.h"
 #include "text/prompt/task.h"
 
@@ -82,6 +83,7 @@ typedef struct brew_events_options {
     char **files; // [n_files]
     size_t n_files;
     size_t memory_bytes;    // 0: 512 MiB
+    brew_pool *pool;        // rows are sorted on; may be NULL
     uint64_t shard, shards; // 1..shards; 0: all
     bool all_first; // members of all shards come, until brew_events_rewind: then the shard's
     // Rows of (member, item) and what task->candidates names, or NULL: they come as events of the first log
@@ -121,7 +123,8 @@ bool brew_events_in_shard(const brew_events *events, const char *member, size_t 
 const brew_events_counts *brew_events_counted(const brew_events *events);
 // The split with its boundaries found.
 const brew_datasplit *brew_events_split(const brew_events *events);
-void brew_events_close(brew_events *events); // NULL is fine
+brew_pool *brew_events_pool(const brew_events *events); // that of the options
+void brew_events_close(brew_events *events);            // NULL is fine
 void brew_member_release(brew_member *member);
 
 #endif

@@ -26,7 +26,7 @@ bool brew_later_possible(const brew_task *task) {
 brew_later *brew_later_new(const brew_task *task, size_t memory_bytes, brew_err *err) {
     brew_later *later = brew_calloc(1, sizeof *later);
     later->task = task;
-    if ((later->sorter = brew_sorter_new(memory_bytes, err))) return later;
+    if ((later->sorter = brew_sorter_new(memory_bytes, NULL, err))) return later;
     free(later);
     return NULL;
 }

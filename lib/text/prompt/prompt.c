@@ -213,9 +213,11 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
                          brew_prompt_counts counts[BREW_SPLITS]) {
     brew_buf *text = &scratch->text;
     brew_buf_reset(text);
-    brew_buf_addf(text, "%s/", s->prompter->task->name);
+    brew_buf_adds(text, s->prompter->task->name);
+    brew_buf_addc(text, '/');
     brew_buf_add(text, s->member->id, s->member->id_len);
-    brew_buf_addf(text, "/%zu", record->number);
+    brew_buf_addc(text, '/');
+    brew_buf_add_i64(text, (int64_t)record->number);
     if (record->kept != SIZE_MAX) brew_buf_addf(text, "@%zu", record->kept);
     brew_buf_adds(out, "{\"id\":");
     brew_json_write_string(out, text->ptr, text->len);

@@ -112,7 +112,9 @@ static void add_gains(const items *it, const brew_question *kind, brew_buf *out)
 // One set for all items, or with several kinds one for each item.
 static void add_sets(const items *it, const char *key, brew_buf *out,
                      void (*add)(const items *, const brew_question *, brew_buf *)) {
-    brew_buf_addf(out, ",\"%s\":", key);
+    brew_buf_adds(out, ",\"");
+    brew_buf_adds(out, key);
+    brew_buf_adds(out, "\":");
     if (it->kinds == 1) {
         add(it, kind_of(it, 0), out);
         return;
@@ -310,9 +312,13 @@ static void add_cold(brew_buf *out, const char *key, bool cold) {
 static void add_meta(const items *it, const brew_member *member, size_t shown,
                      const brew_plan_record *record, brew_buf *out) {
     const brew_event *first = event_of(it, 0);
-    brew_buf_addf(out, ",\"meta\":{\"task\":\"%s\"",
-                  it->log->task ? it->log->task : it->task->name);
-    if (it->log->surface) brew_buf_addf(out, ",\"surface\":\"%s\"", it->log->surface);
+    brew_buf_adds(out, ",\"meta\":{\"task\":\"");
+    brew_buf_adds(out, it->log->task ? it->log->task : it->task->name);
+    if (it->log->surface) {
+        brew_buf_adds(out, "\",\"surface\":\"");
+        brew_buf_adds(out, it->log->surface);
+    }
+    brew_buf_adds(out, "\"");
     brew_buf_adds(out, ",\"member\":");
     brew_json_write_string(out, member->id, member->id_len);
     if (first->request_len || (it->log->request_column && !record->candidates)) {
@@ -335,8 +341,13 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     if (split->hold_out[BREW_HOLD_TASKS] > 0)
         add_cold(out, "cold_task",
                  brew_datasplit_holds_out(split, BREW_HOLD_TASKS, task, strlen(task)));
-    brew_buf_addf(out, ",\"history\":%zu,\"shown\":%zu,\"split\":\"%s\"}}\n", record->earlier,
-                  shown, record->candidates ? "candidates" : brew_split_name(record->split));
+    brew_buf_adds(out, ",\"history\":");
+    brew_buf_add_i64(out, (int64_t)record->earlier);
+    brew_buf_adds(out, ",\"shown\":");
+    brew_buf_add_i64(out, (int64_t)shown);
+    brew_buf_adds(out, ",\"split\":\"");
+    brew_buf_adds(out, record->candidates ? "candidates" : brew_split_name(record->split));
+    brew_buf_adds(out, "\"}}\n");
 }
 
 void brew_record_write(brew_subject *s, brew_prompt_scratch *scratch,

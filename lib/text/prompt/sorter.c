@@ -8,13 +8,11 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "text/prompt/sortstrings.h"
 
-// The first eight bytes as a number decide most comparisons without touching the string.
-typedef struct entry {
-    uint64_t prefix;
-    const unsigned char *at; // uint32 length, then the bytes
-} entry;
+enum { AHEAD = 8 }; // strings called for in advance: in order they lie anywhere
+
+typedef brew_sort_entry entry;
 
 typedef struct run { // a stretch of the file, read through a window of its own
     uint64_t begin, offset, end;
@@ -25,6 +23,7 @@ typedef struct run { // a stretch of the file, read through a window of its own
 } run;
 
 struct brew_sorter {
+    brew_pool *pool;
     brew_slab slab;
     size_t data_bytes, n_entries, next_entry;
     int fd; // -1: nothing spilled
@@ -35,67 +34,15 @@ struct brew_sorter {
     bool started;
 };
 
-static uint32_t len_at(const unsigned char *at) {
-    uint32_t len;
-    memcpy(&len, at, sizeof len);
-    return len;
-}
-
 static int compare_bytes(const unsigned char *a, size_t a_len, const unsigned char *b,
                          size_t b_len) {
     int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
     return order ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-static uint64_t prefix_of(const unsigned char *bytes, size_t len) {
-    uint64_t prefix = 0;
-    for (size_t i = 0; i < 8; i++) prefix = prefix << 8 | (i < len ? bytes[i] : 0);
-    return prefix;
-}
-
-static inline bool less(const entry *a, const entry *b) {
-    if (a->prefix != b->prefix) return a->prefix < b->prefix;
-    return compare_bytes(a->at + 4, len_at(a->at), b->at + 4, len_at(b->at)) < 0;
-}
-
-static inline void swap(entry *a, entry *b) {
-    entry t = *a;
-    *a = *b;
-    *b = t;
-}
-
-// Quicksort in place, three-way (equal strings are common), pivots drawn at random.
-static void sort_entries(entry *e, size_t n) {
-    for (uint64_t draw = 0; n > 16; draw++) {
-        entry pivot = e[brew_rand_below(1, (uintptr_t)n, draw, n)];
-        size_t low = 0, i = 0, high = n; // e[0..low) < pivot, e[low..i) equal, e[high..n) above
-        while (i < high) {
-            if (less(&e[i], &pivot))
-                swap(&e[low++], &e[i++]);
-            else if (less(&pivot, &e[i]))
-                swap(&e[i], &e[--high]);
-            else
-                i++;
-        }
-        if (low < n - high) { // recurse into the smaller side
-            sort_entries(e, low);
-            e += high;
-            n -= high;
-        } else {
-            sort_entries(e + high, n - high);
-            n = low;
-        }
-    }
-    for (size_t i = 1; i < n; i++) {
-        entry moving = e[i];
-        size_t j = i;
-        for (; j && less(&moving, &e[j - 1]); j--) e[j] = e[j - 1];
-        e[j] = moving;
-    }
-}
-
-brew_sorter *brew_sorter_new(size_t memory_bytes, brew_err *err) {
+brew_sorter *brew_sorter_new(size_t memory_bytes, brew_pool *pool, brew_err *err) {
     brew_sorter *sorter = brew_calloc(1, sizeof *sorter);
+    sorter->pool = pool;
     sorter->fd = -1;
     if (memory_bytes < BREW_SORTER_MIN) memory_bytes = BREW_SORTER_MIN;
     memory_bytes &= ~(size_t)(sizeof(entry) - 1); // entries stand aligned at the end
@@ -152,14 +99,14 @@ static int spill_write(brew_sorter *sorter, const void *bytes, size_t len, brew_
 static int spill(brew_sorter *sorter, brew_err *err) {
     if (sorter->fd < 0 && spill_open(sorter, err)) return -1;
     entry *e = entries(sorter);
-    sort_entries(e, sorter->n_entries);
+    brew_sort_strings(e, sorter->n_entries, sorter->pool);
     BREW_GROW(sorter->runs, sorter->n_runs + 1, sorter->runs_cap);
     run *out = &sorter->runs[sorter->n_runs++];
     *out = (run){.begin = sorter->file_bytes, .offset = sorter->file_bytes};
     brew_buf pending = {0};
     int status = 0;
     for (size_t i = 0; i < sorter->n_entries && !status; i++) {
-        brew_buf_add(&pending, e[i].at, 4 + (size_t)len_at(e[i].at));
+        brew_buf_add(&pending, e[i].at, 4 + (size_t)brew_sort_len(e[i].at));
         if (pending.len < 1 << 16 && i + 1 < sorter->n_entries) continue;
         status = spill_write(sorter, pending.ptr, pending.len, err);
         brew_buf_reset(&pending);
@@ -183,7 +130,7 @@ int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err
     memcpy(at + 4, bytes, len);
     sorter->data_bytes += 4 + len;
     sorter->n_entries++;
-    *entries(sorter) = (entry){prefix_of(bytes, len), at};
+    *entries(sorter) = (entry){brew_sort_word(at + 4, len, 0), at};
     return 0;
 }
 
@@ -191,7 +138,7 @@ int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err
 static int run_next(const brew_sorter *sorter, run *r, brew_err *err) {
     size_t need = 4;
     for (;;) {
-        if (r->have - r->used >= 4) need = 4 + (size_t)len_at(r->window + r->used);
+        if (r->have - r->used >= 4) need = 4 + (size_t)brew_sort_len(r->window + r->used);
         if (r->have - r->used >= need) break;
         if (r->offset == r->end && r->have == r->used) return 0;
         memmove(r->window, r->window + r->used, r->have - r->used);
@@ -253,7 +200,7 @@ static int start_merge(brew_sorter *sorter, brew_err *err) {
 
 int brew_sorter_finish(brew_sorter *sorter, brew_err *err) {
     if (!sorter->n_runs) {
-        sort_entries(entries(sorter), sorter->n_entries);
+        brew_sort_strings(entries(sorter), sorter->n_entries, sorter->pool);
         return 0;
     }
     if (sorter->n_entries && spill(sorter, err)) return -1;
@@ -278,9 +225,11 @@ int brew_sorter_rewind(brew_sorter *sorter, brew_err *err) {
 int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err) {
     if (!sorter->n_runs) {
         if (sorter->next_entry == sorter->n_entries) return 0;
-        const unsigned char *at = entries(sorter)[sorter->next_entry++].at;
+        const entry *e = entries(sorter) + sorter->next_entry++;
+        if (sorter->n_entries - sorter->next_entry > AHEAD) __builtin_prefetch(e[AHEAD].at);
+        const unsigned char *at = e->at;
         *bytes = at + 4;
-        *len = len_at(at);
+        *len = brew_sort_len(at);
         return 1;
     }
     if (sorter->started && sorter->n_heap) {

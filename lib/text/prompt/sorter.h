@@ -16,12 +16,14 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pool.h"
 
 typedef struct brew_sorter brew_sorter;
 
 enum { BREW_SORTER_MIN = 1 << 16 }; // bytes; a smaller limit is taken as this
 
-brew_sorter *brew_sorter_new(size_t memory_bytes, brew_err *err);
+// The pool, on which memory is sorted, may be NULL.
+brew_sorter *brew_sorter_new(size_t memory_bytes, brew_pool *pool, brew_err *err);
 void brew_sorter_free(brew_sorter *sorter); // NULL is fine
 // Fails when a string is longer than a quarter of the memory, or the file cannot be written.
 int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err *err);

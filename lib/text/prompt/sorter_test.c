@@ -20,10 +20,10 @@ static size_t draw(uint64_t i, unsigned char *out) {
 }
 
 // Adds n strings in an order chosen by `step` (coprime to n) and returns a digest of what comes back.
-static void digest(size_t memory, uint64_t n, uint64_t step, char hex[65], size_t *runs,
-                   bool *sorted) {
+static void digest(size_t memory, brew_pool *pool, uint64_t n, uint64_t step, char hex[65],
+                   size_t *runs, bool *sorted) {
     brew_err err = {0};
-    brew_sorter *sorter = brew_sorter_new(memory, &err);
+    brew_sorter *sorter = brew_sorter_new(memory, pool, &err);
     unsigned char bytes[64], last[64];
     for (uint64_t i = 0; i < n; i++) {
         size_t len = draw(i * step % n, bytes);
@@ -56,15 +56,21 @@ static void test_same_order(void) {
     char want[65], got[65];
     size_t runs;
     bool sorted;
-    digest((size_t)64 << 20, 50000, 1, want, &runs, &sorted);
+    digest((size_t)64 << 20, NULL, 50000, 1, want, &runs, &sorted);
     ok(sorted && runs == 0, "50,000 strings in memory come sorted, none lost");
-    digest((size_t)64 << 20, 50000, 7919, got, &runs, &sorted);
+    digest((size_t)64 << 20, NULL, 50000, 7919, got, &runs, &sorted);
     is_str(got, want, "another order of adding gives the same");
-    digest(1, 50000, 1, got, &runs, &sorted);
+    digest(1, NULL, 50000, 1, got, &runs, &sorted);
     ok(sorted && runs > 10, "with the smallest memory they come from %zu runs", runs);
     is_str(got, want, "spilled gives the same as in memory");
-    digest(200000, 50000, 31, got, &runs, &sorted);
+    digest(200000, NULL, 50000, 31, got, &runs, &sorted);
     is_str(got, want, "another limit and order gives the same");
+    brew_pool *pool = brew_pool_new(3);
+    digest((size_t)64 << 20, pool, 50000, 7919, got, &runs, &sorted);
+    is_str(got, want, "three threads give the same");
+    digest(200000, pool, 50000, 31, got, &runs, &sorted);
+    is_str(got, want, "three threads that spill give the same");
+    brew_pool_free(pool);
 }
 
 // Everything that comes from here on, `limit` strings at most.
@@ -81,7 +87,7 @@ static void drain(brew_sorter *sorter, uint64_t limit, brew_buf *out) {
 
 static void test_rewind(size_t memory) {
     brew_err err = {0};
-    brew_sorter *sorter = brew_sorter_new(memory, &err);
+    brew_sorter *sorter = brew_sorter_new(memory, NULL, &err);
     unsigned char bytes[64];
     for (uint64_t i = 0; i < 9000; i++)
         if (brew_sorter_add(sorter, bytes, draw(i, bytes), &err)) break;
@@ -102,17 +108,17 @@ static void test_edges(void) {
     brew_err err = {0};
     const unsigned char *got;
     size_t len;
-    brew_sorter *sorter = brew_sorter_new(0, &err);
+    brew_sorter *sorter = brew_sorter_new(0, NULL, &err);
     ok(!brew_sorter_finish(sorter, &err) && brew_sorter_next(sorter, &got, &len, &err) == 0,
        "nothing added, nothing comes");
     brew_sorter_free(sorter);
-    sorter = brew_sorter_new(0, &err);
+    sorter = brew_sorter_new(0, NULL, &err);
     char *big = brew_calloc(1, BREW_SORTER_MIN);
     ok(brew_sorter_add(sorter, big, BREW_SORTER_MIN, &err) < 0 && err.code == BREW_DATA,
        "a string longer than a quarter of the memory is refused");
     brew_sorter_free(sorter);
     setenv("TMPDIR", "/nonexistent/folder", 1);
-    sorter = brew_sorter_new(0, &err);
+    sorter = brew_sorter_new(0, NULL, &err);
     int status = 0;
     for (int i = 0; i < 100 && !status; i++) status = brew_sorter_add(sorter, big, 4096, &err);
     ok(status < 0 && err.code == BREW_CANTCREATE, "no folder for temporary files: %s", err.text);
