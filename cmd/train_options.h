@@ -39,6 +39,10 @@ static brew_run_options job;
     BREW_OPT_REAL(0, "weight-decay", &job.weight_decay, 0, 100, "X", "of matrices, in AdamW (0.01)"), \
     BREW_OPT_REAL(0, "clip", &job.clip, 0, 1e9, "X", "longest gradient (1), 0: any"), \
     BREW_OPT_FLAG(0, "freeze-embedding", &job.freeze_embedding, "embedding and head stay as they are"), \
+    BREW_OPT_INT(0, "lora", &job.lora, 1, 65536, "RANK", "the model is frozen, adapters of this rank learn"), \
+    BREW_OPT_REAL(0, "lora-alpha", &job.lora_alpha, 1e-6, 1e6, "X", "their weight, times RANK (2 RANK)"), \
+    BREW_OPT_STRING(0, "lora-targets", &job.lora_targets, "LIST", "what they adapt, as q_proj,v_proj (all products)"), \
+    BREW_OPT_FLAG(0, "merge", &job.merge, "write the model with its adapters, not these alone"), \
     BREW_OPT_CHOICE(0, "order", &job.order, "stream|shuffle", "of the requests; shuffle holds them in memory"), \
     BREW_OPT_FLAG(0, "mix", &job.mix, "several inputs, each as FILE:WEIGHT"), \
     BREW_OPT_STRING(0, "spool", &job.spool, "DIR", "keep standard input in DIR and train from there"), \

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-enum { MAX_OPTIONS = 64, ASK_COMPLETION = 1 };
+enum { MAX_OPTIONS = 96, ASK_COMPLETION = 1 };
 
 // The command's options, then the common ones, as one list of pointers.
 struct table {

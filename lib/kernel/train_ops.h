@@ -72,7 +72,8 @@ typedef struct brew_train_ops {
     // dgu [M, 2F] from dh [M, F], and h [M, F]: the values of swiglu's operand once more.
     void (*swiglu_back)(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
                         float *dgu, float *h);
-    // Backward of ops->norm: dx += ..., dgain += sum over rows. x, dy, dx [M, C]; gain, dgain [C].
+    // Backward of ops->norm: dx += ..., dgain += sum over rows (NULL: not wanted). x, dy, dx [M, C];
+    // gain, dgain [C].
     void (*norm_back)(brew_backend *be, const float *x, int64_t m, int64_t c, const float *gain,
                       double eps, const float *dy, float *dx, float *dgain);
     // What ops->heads does to q and k (RMS norm where there are gains, RoPE at positions[m], host
@@ -81,8 +82,8 @@ typedef struct brew_train_ops {
                    const int32_t *positions, const float *q_gain, const float *k_gain, double eps,
                    const brew_rope *rope, float *out);
     // Backward: d [M, (H+2K)D] turns from the gradient of rotate's output to that of qkv, in place.
-    // dq_gain, dk_gain [D] += sums over rows and heads; NULL where there is no gain. qkv is only looked
-    // at where there are gains.
+    // dq_gain, dk_gain [D] += sums over rows and heads; NULL where there is no gain, or it is not wanted.
+    // qkv is only looked at where there are gains.
     void (*rotate_back)(brew_backend *be, const brew_attention_shape *shape, const float *qkv,
                         int64_t m, const int32_t *positions, const float *q_gain,
                         const float *k_gain, double eps, const brew_rope *rope, float *d,

@@ -195,7 +195,14 @@ static int write_config(const brew_export *job, const char *path, brew_err *err)
     return rc;
 }
 
+static int write_adapter(const brew_export *job, const char *path, brew_err *err) {
+    if (write_shard(job, 0, job->n_tensors, path, "adapter_model.safetensors", err)) return -1;
+    if (job->provenance && write_json(path, "brew.json", job->provenance, err)) return -1;
+    return write_json(path, "adapter_config.json", job->adapter, err);
+}
+
 int brew_export_write(const brew_export *job, const char *path, brew_err *err) {
+    if (job->adapter) return write_adapter(job, path, err);
     if (write_tensors(job, path, err) || copy_files(job, path, err)) return -1;
     if (brew_modeldir_gguf(job->from) && make_tokenizer(job, path, err)) return -1;
     if (job->provenance && write_json(path, "brew.json", job->provenance, err)) return -1;

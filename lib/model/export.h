@@ -4,7 +4,8 @@
 // From a directory or tar, files are copied along byte for byte, but for weights in other formats, which
 // would be old ones. From a GGUF, config.json and the tokenizer's files (tokenizer.json,
 // tokenizer_config.json) are made from its metadata. config.json comes last: a directory without it is
-// no model.
+// no model. Of an adapter (model/lora.h) adapter_model.safetensors and adapter_config.json are written,
+// without anything of its base.
 #ifndef BREW_MODEL_EXPORT_H
 #define BREW_MODEL_EXPORT_H
 
@@ -26,6 +27,7 @@ typedef struct brew_export_tensor {
 typedef struct brew_export {
     const brew_modeldir *from;   // config, tokenizer and further files
     const brew_json *config;     // members that replace those of the config, or NULL
+    const brew_json *adapter;    // adapter_config.json: the tensors are an adapter's; or NULL
     const brew_json *provenance; // written as brew.json, or NULL
     const brew_export_tensor *tensors;
     size_t n_tensors;

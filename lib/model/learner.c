@@ -55,7 +55,11 @@ static int make_blocks(brew_learner *learner, brew_err *err) {
             be->ops->alloc(be, (size_t)blocks[i].floats * sizeof(float), blocks[i].what, err);
         if (!*blocks[i].block) return -1;
     }
-    return 0;
+    int64_t floats = brew_learner_product_floats(learner);
+    if (!floats) return 0;
+    learner->product =
+        be->ops->alloc(be, (size_t)floats * sizeof(float), "a weight's gradient", err);
+    return learner->product ? 0 : -1;
 }
 
 static int make_weight(brew_learner *learner, brew_learner_weight *w, int64_t bias, brew_err *err) {
@@ -98,6 +102,7 @@ brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
     brew_learner *learner = brew_calloc(1, sizeof *learner);
     learner->be = be;
     learner->options = *options;
+    learner->dir = dir;
     if (brew_config_read(&learner->config, dir, err) < 0) {
         free(learner);
         return NULL;
@@ -129,9 +134,10 @@ void brew_learner_free(brew_learner *learner) {
     if (learner->embedding) be->ops->table_free(be, learner->embedding);
     if (learner->rope) be->ops->rope_free(be, learner->rope);
     float *blocks[] = {learner->values, learner->gradients, learner->moments[0],
-                       learner->moments[1]};
+                       learner->moments[1], learner->product};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i]) be->ops->free(be, blocks[i]);
+    brew_learner_release_adapters(learner);
     free(learner->layers);
     free(learner->slots);
     brew_config_release(&learner->config);
@@ -174,6 +180,7 @@ void brew_learner_drop(brew_learner *learner) {
 
 void brew_learner_refresh(brew_learner *learner) {
     brew_backend *be = learner->be;
+    brew_learner_merge(learner);
     for (int64_t l = 0; l < learner->config.layers; l++) {
         brew_learner_layer *layer = &learner->layers[l];
         be->ops->train->weight_refresh(be, layer->qkv.operand);

@@ -12,9 +12,13 @@
 // ("rest"): every loss is a function of these K + 1 numbers. A next-token loss over the vocabulary is
 // the case K = 1.
 //
+// With adapters (model/lora.h) the products run over W + alpha / r B A, merged anew after each step from the
+// base as it is stored (quantised or not), which is never held twice: the gradients of A and B come from
+// that of the sum, one weight at a time. Gradients and moments are those of A and B alone.
+//
 // Bits do not depend on threads, nor on the recompute level. Micro-batches (in BF16: of an even number of
 // tokens and of reads) give the bits of one large batch, but for the gradients of embedding and head,
-// whose rows are added to for labels, for the rest and for inputs in turn.
+// whose rows are added to for labels, for the rest and for inputs in turn, and those of adapters.
 #ifndef BREW_MODEL_LEARNER_H
 #define BREW_MODEL_LEARNER_H
 
@@ -25,6 +29,7 @@
 #include "base/err.h"
 #include "io/modeldir.h"
 #include "kernel/train_ops.h"
+#include "model/lora.h"
 #include "model/model.h"
 #include "tensor/star.h"
 
@@ -40,6 +45,7 @@ typedef struct brew_learner_options {
         random; // dir has a config.json only: start from N(0, initializer_range), gains 1, biases 0
     uint64_t seed;         // of that
     bool freeze_embedding; // embedding and head (if tied, both) stay as they are
+    brew_lora lora;        // of a rank above 0: the model is frozen, adapters learn
 } brew_learner_options;
 
 // Memory in bytes, for a micro-batch of `rows` tokens of which `reads` are read, with `labels` label
@@ -54,7 +60,7 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
 
 typedef struct brew_learner brew_learner;
 
-// dir may be closed afterwards. NULL on failure.
+// dir may be closed afterwards, unless there are adapters. NULL on failure.
 brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
                                 const brew_learner_options *options, brew_err *err);
 void brew_learner_free(brew_learner *learner); // NULL is fine
@@ -100,12 +106,13 @@ void brew_learner_update(brew_learner *learner, const brew_adamw *step);
 void brew_learner_drop(brew_learner *learner); // forget the gradients
 
 // The parameters as Hugging Face names and stores them, in a fixed order (that of the file's names is
-// not promised). What is frozen is listed, too.
+// not promised); then those of adapters, as PEFT does. What is frozen is listed, too; with adapters, its
+// values are those merged.
 typedef struct brew_parameter {
     const char *name; // "model.layers.0.mlp.up_proj.weight"
     int n_dims;       // 1: rows = 1
     int64_t rows, cols;
-    bool frozen;
+    bool frozen, adapter;
 } brew_parameter;
 size_t brew_learner_n(const brew_learner *learner);
 const brew_parameter *brew_learner_parameter(const brew_learner *learner, size_t index);

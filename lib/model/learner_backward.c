@@ -1,7 +1,7 @@
 // The backward pass, layer by layer from the reads to the embedding.
 //
-// The first micro-batch of a step overwrites the weights' gradients; those of vectors and tables, into
-// which is added, are zeroed before it.
+// The first micro-batch of a step overwrites the weights' gradients; those of vectors, tables and adapters,
+// into which is added, are zeroed before it.
 #include <math.h>
 
 #include "model/learner_parts.h"
@@ -9,10 +9,21 @@
 static void start(brew_learner *learner) {
     brew_backend *be = learner->be;
     int64_t tables = learner->embedding_at, end = learner->n_learning;
-    be->ops->train->zero(be, learner->gradients, (size_t)learner->n_vectors * sizeof(float));
+    int64_t first = learner->n_adapters ? end : learner->n_vectors;
+    be->ops->train->zero(be, learner->gradients, (size_t)first * sizeof(float));
     if (end > tables)
         be->ops->train->zero(be, learner->gradients + tables,
                              (size_t)(end - tables) * sizeof(float));
+}
+
+static void weight_back(brew_learner *learner, const brew_learner_weight *w, const float *dy,
+                        const float *x, int64_t m) {
+    brew_backend *be = learner->be;
+    if (learner->n_adapters)
+        brew_learner_adapters_back(learner, w, dy, x, m);
+    else
+        be->ops->train->matmul_dw(be, dy, x, m, w->n, w->c, brew_gradient(learner, w->at),
+                                  learner->started);
 }
 
 // dw += dy^T x, db += the column sums of dy, dx = dy W.
@@ -20,8 +31,9 @@ static void product_back(brew_learner *learner, const brew_learner_weight *w, in
                          const float *dy, const float *x, int64_t m, float *dx) {
     brew_backend *be = learner->be;
     const brew_train_ops *train = be->ops->train;
-    train->matmul_dw(be, dy, x, m, w->n, w->c, brew_gradient(learner, w->at), learner->started);
-    if (bias >= 0) train->column_sums(be, dy, m, w->n, brew_gradient(learner, bias), true);
+    float *dbias = brew_gradient(learner, bias);
+    weight_back(learner, w, dy, x, m);
+    if (dbias) train->column_sums(be, dy, m, w->n, dbias, true);
     train->matmul_dx(be, dy, m, w->operand, dx, false);
 }
 
@@ -51,8 +63,7 @@ static void mlp_back(brew_learner *learner, int64_t l, float *dx) {
     int64_t m = brew_learner_rows(learner, l);
     be->ops->train->matmul_dx(be, dx, m, layer->down.operand, act->dh, false);
     be->ops->train->swiglu_back(be, k->gate_up, act->dh, m, c->mlp, act->dgu, act->h);
-    be->ops->train->matmul_dw(be, dx, act->h, m, c->width, c->mlp,
-                              brew_gradient(learner, layer->down.at), learner->started);
+    weight_back(learner, &layer->down, dx, act->h, m);
     normed_rows(learner, k->x_mid, m, layer->mlp_gain);
     product_back(learner, &layer->gate_up, -1, act->dgu, act->xn, m, act->dn);
     norm_back(learner, k->x_mid, m, layer->mlp_gain, act->dn, dx);

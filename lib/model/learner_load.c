@@ -9,25 +9,19 @@
 #include "io/json.h"
 #include "model/learner_parts.h"
 
-enum { ALIGN = 16, CHUNK_ROWS = 256 };
-
-static int64_t take(int64_t *top, int64_t floats) {
-    int64_t at = *top;
-    *top += (floats + ALIGN - 1) / ALIGN * ALIGN;
-    return at;
-}
+enum { CHUNK_ROWS = 256 };
 
 static void lay_out_vectors(brew_learner *learner, int64_t *top) {
     const brew_config *c = &learner->config;
-    learner->final_gain = take(top, c->width);
+    learner->final_gain = brew_learner_take(top, c->width);
     for (int64_t l = 0; l < c->layers; l++) {
         brew_learner_layer *layer = &learner->layers[l];
-        layer->attn_gain = take(top, c->width);
-        layer->mlp_gain = take(top, c->width);
-        layer->q_gain = c->qk_norm ? take(top, c->head_dim) : -1;
-        layer->k_gain = c->qk_norm ? take(top, c->head_dim) : -1;
-        layer->qkv_bias = c->qkv_bias ? take(top, brew_learner_qkv(c)) : -1;
-        layer->out_bias = c->out_bias ? take(top, c->width) : -1;
+        layer->attn_gain = brew_learner_take(top, c->width);
+        layer->mlp_gain = brew_learner_take(top, c->width);
+        layer->q_gain = c->qk_norm ? brew_learner_take(top, c->head_dim) : -1;
+        layer->k_gain = c->qk_norm ? brew_learner_take(top, c->head_dim) : -1;
+        layer->qkv_bias = c->qkv_bias ? brew_learner_take(top, brew_learner_qkv(c)) : -1;
+        layer->out_bias = c->out_bias ? brew_learner_take(top, c->width) : -1;
     }
 }
 
@@ -42,7 +36,8 @@ static void lay_out_weights(brew_learner *learner, brew_weight_floats_fn *floats
         layer->down = (brew_learner_weight){.n = C, .c = F};
         brew_learner_weight *weights[] = {&layer->qkv, &layer->out, &layer->gate_up, &layer->down};
         for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
-            weights[i]->at = take(top, floats(learner->be, weights[i]->n, weights[i]->c));
+            weights[i]->at =
+                brew_learner_take(top, floats(learner->be, weights[i]->n, weights[i]->c));
     }
 }
 
@@ -120,8 +115,9 @@ static void add_slot(brew_learner *learner, enum brew_role role, int64_t l) {
     slot->as.n_dims = brew_role_matrix(role) ? 2 : 1;
     slot->as.rows = slot->as.n_dims == 2 ? shape[0] : 1;
     slot->as.cols = slot->as.n_dims == 2 ? shape[1] : shape[0];
+    bool table = role == BREW_EMBEDDING || role == BREW_HEAD;
     slot->as.frozen =
-        learner->options.freeze_embedding && (role == BREW_EMBEDDING || role == BREW_HEAD);
+        learner->options.lora.rank > 0 || (learner->options.freeze_embedding && table);
     place(learner, slot);
 }
 
@@ -130,16 +126,21 @@ void brew_learner_lay_out(brew_learner *learner, brew_weight_floats_fn *floats) 
     int64_t top = 0, table = c->vocab * c->width;
     learner->shape = (brew_attention_shape){c->heads, c->kv_heads, c->head_dim};
     learner->layers = brew_calloc((size_t)c->layers, sizeof *learner->layers);
+    bool adapters = learner->options.lora.rank > 0;
+    if (adapters) brew_learner_lay_out_adapters(learner, &top);
+    int64_t n_adapters = top;
     lay_out_vectors(learner, &top);
-    learner->n_vectors = top;
+    learner->n_vectors = adapters ? 0 : top;
     lay_out_weights(learner, floats, &top);
     learner->n_learning = top;
-    learner->embedding_at = take(&top, table);
-    learner->head_at = c->tied ? learner->embedding_at : take(&top, table);
+    learner->embedding_at = brew_learner_take(&top, table);
+    learner->head_at = c->tied ? learner->embedding_at : brew_learner_take(&top, table);
     learner->n_values = top;
     if (!learner->options.freeze_embedding) learner->n_learning = top;
+    if (adapters) learner->n_learning = n_adapters;
 
-    size_t most = (size_t)(c->layers * (BREW_ROLES - BREW_FIRST_OF_LAYER) + BREW_FIRST_OF_LAYER);
+    size_t most = (size_t)(c->layers * (BREW_ROLES - BREW_FIRST_OF_LAYER) + BREW_FIRST_OF_LAYER) +
+                  2 * learner->n_adapters;
     learner->slots = brew_calloc(most, sizeof *learner->slots);
     add_slot(learner, BREW_EMBEDDING, 0);
     for (int64_t l = 0; l < c->layers; l++)
@@ -147,6 +148,7 @@ void brew_learner_lay_out(brew_learner *learner, brew_weight_floats_fn *floats) 
             add_slot(learner, (enum brew_role)role, l);
     add_slot(learner, BREW_FINAL_NORM, 0);
     add_slot(learner, BREW_HEAD, 0);
+    brew_learner_add_adapters(learner);
 }
 
 // ---- values from tensors ----
@@ -235,11 +237,12 @@ int brew_learner_load(brew_learner *learner, const brew_modeldir *dir, brew_err 
         if (learner->slots[i].as.cols > widest) widest = learner->slots[i].as.cols;
     float *host = brew_calloc((size_t)widest * CHUNK_ROWS, sizeof *host);
     int status = 0;
-    for (size_t i = 0; i < learner->n_slots && status == 0; i++)
+    size_t of_model = learner->n_slots - 2 * learner->n_adapters;
+    for (size_t i = 0; i < of_model && status == 0; i++)
         if (learner->options.random)
             draw_slot(learner, i, range, host);
         else
             status = load_slot(learner, dir, i, host, err);
     free(host);
-    return status;
+    return status ? status : brew_learner_load_adapters(learner, err);
 }

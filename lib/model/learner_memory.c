@@ -158,7 +158,10 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
     act.kept = brew_calloc((size_t)config->layers, sizeof *act.kept);
     take_kept(config, options->recompute, &act, &kept);
     take_scratch(config, &act, &scratch);
+    scratch.top += brew_learner_product_floats(&learner);
+    scratch.top += brew_learner_adapter_floats(&learner);
     free(act.kept);
+    brew_learner_release_adapters(&learner);
     free(learner.layers);
     free(learner.slots);
 

@@ -6,6 +6,12 @@
 //     gains and biases | weights of the layers, as the backend lays them out | embedding | head
 //     <-- n_vectors --><-------------------------- n_learning --------------------------->  not frozen
 //                      <------------- n_learning ------------>  frozen
+//
+// With adapters only these learn, and lie in front; what lies in a weight's place is W + alpha / r B A,
+// made anew by each refresh from A, B and the base as stored:
+//
+//     A and B of each adapter | gains and biases | weights of the layers | embedding | head
+//     <---- n_learning ------>    (n_vectors 0)
 #ifndef BREW_MODEL_LEARNER_PARTS_H
 #define BREW_MODEL_LEARNER_PARTS_H
 
@@ -33,6 +39,16 @@ typedef struct brew_learner_slot {
     int64_t row;
     int64_t at; // if it is no weight's
 } brew_learner_slot;
+
+// A weight's rows [row, row + rows of the base) are base + alpha / r B A.
+typedef struct brew_learner_adapter {
+    enum brew_role role;
+    int64_t layer, a_at, b_at;
+    const brew_learner_weight *weight;
+    int64_t row;
+    size_t slot, a, b;  // the matrix; its factors A [r, C], B [N, r]
+    brew_tensor stored; // the base, in the directory
+} brew_learner_adapter;
 
 // What the backward pass finds of a layer. Pointers of several layers may be equal: what is recomputed
 // lies in one place for all.
@@ -75,6 +91,10 @@ struct brew_learner {
     int64_t n_vectors, n_learning, n_values;
     brew_learner_slot *slots;
     size_t n_slots;
+    brew_learner_adapter *adapters;
+    size_t n_adapters;
+    const brew_modeldir *dir; // where their bases are stored
+    float *product;           // the gradient of one weight that has adapters
     float *values, *gradients, *moments[2];
     brew_table *embedding, *head; // views of values; the same one if tied
     brew_rope *rope;
@@ -92,6 +112,21 @@ void brew_learner_lay_out(brew_learner *learner, brew_weight_floats_fn *floats);
 // Fills the values, from tensors or at random; the layout and blocks are there.
 int brew_learner_load(brew_learner *learner, const brew_modeldir *dir, brew_err *err);
 
+// Adapters. First their offsets, in front of all others; then, once all slots of the model are there,
+// those of A and B; then their start: A uniform within 1 / sqrt(C), B 0.
+void brew_learner_lay_out_adapters(brew_learner *learner, int64_t *top);
+void brew_learner_add_adapters(brew_learner *learner);
+int brew_learner_load_adapters(brew_learner *learner, brew_err *err);
+void brew_learner_release_adapters(brew_learner *learner);
+void brew_learner_merge(brew_learner *learner); // into the weights' places
+// From a weight's dy [M, N] and x [M, C] to the gradients of the factors of its adapters, if it has any.
+void brew_learner_adapters_back(brew_learner *learner, const brew_learner_weight *w,
+                                const float *dy, const float *x, int64_t m);
+// Floats of a weight's gradient, where one is needed to get at the factors', and of rows on the way.
+int64_t brew_learner_product_floats(const brew_learner *learner);
+int64_t brew_learner_adapter_floats(const brew_learner *learner);
+bool brew_lora_targets(const brew_lora *lora, enum brew_role role);
+
 void brew_activations_release(brew_learner *learner);
 
 // One layer's first half from x_in to x_mid, and gate and up from x_mid, over the star's rows (in the
@@ -106,6 +141,11 @@ static inline float *brew_value(const brew_learner *learner, int64_t at) {
 }
 static inline float *brew_gradient(const brew_learner *learner, int64_t at) {
     return at < 0 || at >= learner->n_learning ? NULL : learner->gradients + at;
+}
+static inline int64_t brew_learner_take(int64_t *top, int64_t floats) {
+    int64_t at = *top;
+    *top += (floats + 15) / 16 * 16;
+    return at;
 }
 static inline int64_t brew_learner_qkv(const brew_config *config) {
     return (config->heads + 2 * config->kv_heads) * config->head_dim;

@@ -249,7 +249,7 @@ static int check_plan(const brew_run_parts *run, brew_buf *text, brew_err *err) 
     if (plan.total <= run->memory) return 0;
     return brew_fail(err, BREW_USAGE,
                      "too large for %.3g GB of memory: %s; smaller --micro-tokens, --recompute "
-                     "layer or --freeze-embedding take less",
+                     "layer, --freeze-embedding or --lora take less",
                      (double)run->memory / 1e9, text->ptr);
 }
 
@@ -302,9 +302,14 @@ static int publish(brew_run_parts *run, const brew_train_result *result, brew_er
     brew_json_set(facts, "tokens", brew_json_new_int((int64_t)result->tokens));
     if (result->best_step) brew_json_set(facts, "best_step", brew_json_new_int(result->best_step));
     brew_export model = {.from = run->dir, .config = changes, .provenance = chain};
+    brew_json *adapter = run->learner.lora.rank && !run->options->merge
+                             ? brew_lora_config(&run->learner.lora, run->options->model)
+                             : NULL;
+    model.adapter = adapter;
     brew_store_export(run->job.learner, dtypes[run->options->save_dtype], &model);
     int rc = brew_rundir_finish(run->job.dir, &model, facts, err);
     free((void *)(uintptr_t)model.tensors);
+    brew_json_free(adapter);
     brew_json_free(changes);
     brew_json_free(chain);
     brew_json_free(facts);

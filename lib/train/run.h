@@ -39,6 +39,10 @@ typedef struct brew_run_options {
     double lr, lr_min, eps, weight_decay, clip, history_weight, lm_weight, spike, save_minutes;
     double skew_beta;
     const char *betas, *alpha, *tau; // "0.9,0.999", "0.5" or "1:0.5"
+    int64_t lora;                    // rank of adapters, 0: none
+    double lora_alpha;               // 0: twice the rank
+    const char *lora_targets;        // "q_proj,v_proj", NULL: all
+    bool merge;                      // adapters into the model that is written
     bool freeze_embedding, no_bos, specials;
     // Calls back.
     const volatile sig_atomic_t *stop;

@@ -85,6 +85,25 @@ static int check_length(const brew_run_options *o, brew_err *err) {
     return 0;
 }
 
+static int check_lora(brew_run_parts *run, brew_err *err) {
+    const brew_run_options *o = run->options;
+    brew_lora *lora = &run->learner.lora;
+    if (!o->lora && (o->lora_alpha > 0 || o->lora_targets || o->merge))
+        return brew_fail(
+            err, BREW_USAGE,
+            "--lora-alpha, --lora-targets and --merge are about adapters: give --lora");
+    if (!o->lora) return 0;
+    if (o->init)
+        return brew_fail(err, BREW_USAGE, "--lora adapts a model: give -m MODEL, not --init");
+    if (!o->merge && !strcmp(o->model, "-"))
+        return brew_fail(err, BREW_USAGE,
+                         "an adapter names its model, which standard input does not: give a path, "
+                         "or --merge");
+    lora->rank = o->lora;
+    lora->alpha = o->lora_alpha > 0 ? o->lora_alpha : 2 * (double)o->lora;
+    return brew_lora_parse_targets(o->lora_targets, &lora->targets, err);
+}
+
 int brew_run_check(brew_run_parts *run, brew_err *err) {
     const brew_run_options *o = run->options;
     brew_train_job *job = &run->job;
@@ -97,6 +116,7 @@ int brew_run_check(brew_run_parts *run, brew_err *err) {
                                           .random = o->init != NULL,
                                           .seed = (uint64_t)o->seed,
                                           .freeze_embedding = o->freeze_embedding};
+    if (check_lora(run, err)) return -1;
     job->schedule = (brew_schedule){.kind = (enum brew_schedule_kind)o->schedule,
                                     .warmup = o->warmup,
                                     .decay = o->decay,

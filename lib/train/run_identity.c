@@ -47,6 +47,18 @@ static void put_flag(brew_json *to, const char *key, bool value) {
     if (value) brew_json_set(to, key, brew_json_new_bool(true));
 }
 
+static void put_lora(brew_json *to, const brew_run_parts *run) {
+    const brew_lora *lora = &run->learner.lora;
+    if (!lora->rank) return;
+    brew_buf targets = {0};
+    brew_lora_write_targets(lora->targets, &targets);
+    put_int(to, "lora", lora->rank);
+    put_real(to, "lora-alpha", lora->alpha);
+    put_word(to, "lora-targets", targets.ptr);
+    put_flag(to, "merge", run->options->merge);
+    brew_buf_release(&targets);
+}
+
 // Those that affect the result, under the names of their options; those that are 0 or off are left out.
 static void put_arguments(brew_json *to, const brew_run_parts *run) {
     const brew_run_options *o = run->options;
@@ -71,6 +83,7 @@ static void put_arguments(brew_json *to, const brew_run_parts *run) {
     put_real(to, "spike", o->spike);
     put_int(to, "max-skipped", o->max_skipped);
     put_flag(to, "freeze-embedding", o->freeze_embedding);
+    put_lora(to, run);
     put_word(to, "order", orders[o->order]);
     put_int(to, "valid-every", o->valid_every);
     put_int(to, "patience", o->patience);

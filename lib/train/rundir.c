@@ -187,7 +187,8 @@ int brew_rundir_finish(brew_rundir *dir, const brew_export *model, const brew_js
         brew_outdir_abandon(out);
         return -1;
     }
-    if (brew_outdir_spill(out, dir->path, "config.json", err)) return -1;
+    const char *last = model->adapter ? "adapter_config.json" : "config.json";
+    if (brew_outdir_spill(out, dir->path, last, err)) return -1;
     finished = join(dir->checkpoints, "finished.json");
     int rc = write_json(finished, facts, err);
     free(finished);

@@ -4,7 +4,7 @@
 //     DIR/checkpoints/step-.../     train/checkpoint.h
 //     DIR/checkpoints/finished.json when the model is there
 //     DIR/metrics.jsonl             train/log.h
-//     DIR/config.json, ...          the model, config.json last
+//     DIR/config.json, ...          the model, config.json last; of an adapter, adapter_config.json
 //
 // One process at a time: a second one is refused. A directory that holds anything else is refused, and
 // so is one that was begun with something else, which is named.

@@ -22,6 +22,10 @@ struct file {
     size_t n;
 };
 
+static bool has_adapters(const brew_learner *learner) {
+    return brew_learner_parameter(learner, brew_learner_n(learner) - 1)->adapter; // they come last
+}
+
 static void list(struct file *file, const brew_learner *learner, enum brew_learner_store store) {
     size_t n = brew_learner_n(learner);
     *file = (struct file){.learner = learner, .store = store};
@@ -29,7 +33,7 @@ static void list(struct file *file, const brew_learner *learner, enum brew_learn
     file->tensors = brew_calloc(n, sizeof *file->tensors);
     for (size_t i = 0; i < n; i++) {
         const brew_parameter *p = brew_learner_parameter(learner, i);
-        if (p->frozen && store != BREW_VALUES) continue;
+        if (p->frozen && (store != BREW_VALUES || has_adapters(learner))) continue;
         brew_named_tensor *t = file->tensors + file->n;
         t->name = p->name;
         t->tensor = (brew_tensor){.dtype = BREW_F32, .n_dims = p->n_dims};
@@ -99,15 +103,26 @@ static void give_values(void *arg, size_t index, int64_t first, int64_t count, f
     brew_learner_get(arg, BREW_VALUES, index, first, count, rows);
 }
 
-void brew_store_export(const brew_learner *learner, enum brew_dtype dtype, brew_export *job) {
+static size_t first_adapter(const brew_learner *learner) {
     size_t n = brew_learner_n(learner);
+    while (n && brew_learner_parameter(learner, n - 1)->adapter) n--;
+    return n;
+}
+
+static void give_factors(void *arg, size_t index, int64_t first, int64_t count, float *rows) {
+    give_values(arg, first_adapter(arg) + index, first, count, rows);
+}
+
+void brew_store_export(const brew_learner *learner, enum brew_dtype dtype, brew_export *job) {
+    size_t split = first_adapter(learner), from = job->adapter ? split : 0,
+           n = job->adapter ? brew_learner_n(learner) - split : split;
     brew_export_tensor *tensors = brew_calloc(n, sizeof *tensors);
     for (size_t i = 0; i < n; i++) {
-        const brew_parameter *p = brew_learner_parameter(learner, i);
+        const brew_parameter *p = brew_learner_parameter(learner, from + i);
         tensors[i] = (brew_export_tensor){p->name, p->n_dims, p->rows, p->cols, dtype};
     }
     job->tensors = tensors;
     job->n_tensors = n;
-    job->rows = give_values;
+    job->rows = job->adapter ? give_factors : give_values;
     job->arg = (void *)(uintptr_t)learner;
 }

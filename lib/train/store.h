@@ -2,7 +2,7 @@
 //
 //     model.safetensors  moments-1.safetensors  moments-2.safetensors      F32, under Hugging Face's names
 //
-// Frozen parameters have values only.
+// Frozen parameters have values only; where there are adapters, they are not among the files at all.
 #ifndef BREW_TRAIN_STORE_H
 #define BREW_TRAIN_STORE_H
 
@@ -16,7 +16,8 @@ int brew_store_save(const brew_learner *learner, const char *dir, int64_t step,
 // learner has; refreshed afterwards.
 int brew_store_load(brew_learner *learner, const brew_checkpoint *checkpoint, bool moments,
                     brew_err *err);
-// The tensors, rows and arg of an export of the values, to be written as dtype. job->tensors is from malloc.
+// The tensors, rows and arg of an export of the values, to be written as dtype: of the model, adapters merged,
+// or, if job->adapter is set, of the adapters alone. job->tensors is from malloc.
 void brew_store_export(const brew_learner *learner, enum brew_dtype dtype, brew_export *job);
 
 #endif

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Loads a directory that brew-train or brew-distill wrote in transformers, and compares with brew-score.
 
-usage: trained_model.py DIR PROMPTS.jsonl SCORES.jsonl
-SCORES are those of brew-score -m DIR --precision f32 PROMPTS. Exit status 1 if a probability differs by
+usage: trained_model.py DIR PROMPTS.jsonl SCORES.jsonl [ADAPTER]
+SCORES are those of brew-score -m DIR --precision f32 PROMPTS. With ADAPTER, a directory that --lora wrote,
+DIR is its base, PEFT puts the two together, and SCORES are those of the model that --merge wrote. Exit status 1 if a probability differs by
 more than 1e-4; one line says how far they are apart.
 """
 import json
@@ -11,10 +12,15 @@ import sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder, prompts, scores = sys.argv[1:]
+folder, prompts, scores = sys.argv[1:4]
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+if len(sys.argv) > 4:
+    from peft import PeftModel
 
+    model = PeftModel.from_pretrained(model, sys.argv[4])
+    left = [name for name, value in model.named_parameters() if "lora_B" in name and not value.any()]
+    assert not left, f"not loaded: {left}"
 
 def ids(piece):
     return tokenizer(piece, add_special_tokens=False)["input_ids"] if isinstance(piece, str) else piece

@@ -117,7 +117,7 @@ void brew_cpu_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, 
     job.out2 = brew_cpu_shared(be, m * 4);
     brew_cpu_run(be, (size_t)m, norm_back_task, &job);
     job.out = dgain;
-    brew_cpu_run(be, (size_t)divide_up(c, COLUMNS), gain_task, &job);
+    if (dgain) brew_cpu_run(be, (size_t)divide_up(c, COLUMNS), gain_task, &job);
 }
 
 // Rotation.
@@ -193,7 +193,7 @@ static void head_gain_task(void *arg, size_t task, int worker) {
     int64_t column = (int64_t)task % chunks * 16, n = least(16, d - column);
     int64_t first = is_k ? shape->heads : 0, heads = is_k ? shape->kv_heads : shape->heads;
     float *sums = is_k ? job->dk_gain : job->dq_gain;
-    if (!(is_k ? job->k_gain : job->q_gain)) return;
+    if (!sums) return;
     for (int64_t row = 0; row < job->m; row++) {
         int64_t at = (row * (turned + shape->kv_heads) + first) * d + column;
         job->kernels->sums(job->out + at, job->qkv + at, job->scales + row * turned + first, heads,

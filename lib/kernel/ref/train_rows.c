@@ -61,7 +61,7 @@ void brew_ref_norm_back(brew_backend *be, const float *x, int64_t m, int64_t c, 
         norm_row(x + row * c, c, gain, eps, z, dz, sums);
         for (int64_t i = 0; i < c; i++) dx[row * c + i] = (float)(dx[row * c + i] + dz[i]);
     }
-    add_sums(dgain, sums, c);
+    if (dgain) add_sums(dgain, sums, c);
     free(z);
 }
 
@@ -111,8 +111,8 @@ void brew_ref_rotate_back(brew_backend *be, const brew_attention_shape *shape, c
             for (int64_t i = 0; i < dim; i++) d[at + i] = (float)(gain ? out[i] : back[i]);
         }
     }
-    if (q_gain) add_sums(dq_gain, q_sums, dim);
-    if (k_gain) add_sums(dk_gain, k_sums, dim);
+    if (dq_gain) add_sums(dq_gain, q_sums, dim);
+    if (dk_gain) add_sums(dk_gain, k_sums, dim);
 }
 
 void brew_ref_add(brew_backend *be, float *y, const float *x, int64_t n) {
