@@ -125,4 +125,43 @@ for shard in 1 2 3; do
     brew-promptify -t "$work/split.task.json" --truncate-history 0,5 --shard $shard/3 2>"$work/err"
 done >"$work/out"
 same "$work/out" "$work/cut" "three shards are the whole"
+
+# --stats counts what is written; --explain tells of every event, and shows what the record shows.
+exits 0 "--stats" brew-promptify -t "$work/split.task.json" --stats
+figure() { # SPLIT, FIGURE
+    awk -F'\t' -v s="$1" -v f="$2" '$1 == s && $2 == f {print $3}' "$work/out"
+}
+is "$(figure train records) $(figure test records)" \
+    "$(grep -c '"split":"train"' "$work/whole") $(grep -c '"split":"test"' "$work/whole")" "counts records"
+is "$(figure test 'answer liked')" "$(grep '"split":"test"' "$work/whole" | sed 's/.*"targets":\[\([^]]*\)\].*/\1/' |
+    tr ',' '\n' | grep -c '^0$')" "and their answers"
+is "$(awk -F'\t' '$2 == "query characters" && $1 == "test" {print $3, $4}' "$work/out" | awk '{print $1, $6}')" \
+    "$(grep '"split":"test"' "$work/whole" | sed 's/.*"query":"\(.*\)","items".*/\1/; s/\\[n"\\]/x/g' | LC_ALL=C tr -d '\200-\277' |
+        awk '{n = length($0)} n > m {m = n} END {print NR, m}')" "and characters"
+is "$(awk -F'\t' '/gap of the split/ {print ($3 > 100)} /held out/ {print ($3 > 10000)}' "$work/out" | tr '\n' ' ')" "1 1 " \
+    "and what was left out"
+ok "possible leaks" grep -q 'possible leak: the item table has no valid_from' "$work/out"
+cp "$work/out" "$work/stats"
+for options in "-j 3" "--memory 1"; do
+    # shellcheck disable=SC2086  # options are words
+    run brew-promptify -t "$work/split.task.json" --stats $options
+    same "$work/out" "$work/stats" "$options: the same figures"
+done
+grep '"split":"test"' "$work/whole" | sed -n 2p >"$work/one"
+id=$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$work/one") member=$(sed 's/.*"member":"\([^"]*\)".*/\1/' "$work/one")
+exits 0 "--explain" brew-promptify -t "$work/split.task.json" --explain "$id"
+is "$(tail -n +2 "$work/out" | wc -l)" "$(awk -F, -v m="$member" '$1 == m' "$data/ratings.csv" | wc -l)" "tells of all events"
+is "$(awk -F'\t' '$6 == "asked" {print $3}' "$work/out" | sort | tr '\n' ' ')" \
+    "$(sed 's/.*"item_ids":\[\([^]]*\)\].*/\1/' "$work/one" | tr -d '"' | tr ',' '\n' | sort | tr '\n' ' ')" "asked"
+is "$(awk -F'\t' '$6 ~ /^shown/ {print $3}' "$work/out" | tr '\n' ' ')" \
+    "$(sed 's/.*"query":"\(.*\)","items".*/\1/; s/\\n/\n/g' "$work/one" | sed -n 's/^#\([0-9]*\) .*/\1/p' | tr '\n' ' ')" "shown"
+run brew-promptify -t "$work/split.task.json" --explain "$id@2"
+is "$(grep -c 'shown$' "$work/out")" 2 "cut short"
+for id in $(sed 's/.*"id":"\([^"]*\)".*/\1/' testdata/slates/news.expected.jsonl); do
+    brew-promptify -t testdata/slates/news.task.json --explain "$id" 2>"$work/err"
+done >"$work/out"
+ok "what was not known yet" grep -q 'not shown: its action was not known yet' "$work/out"
+exits 65 "no such record" brew-promptify -t "$work/split.task.json" --explain movies/1/99999
+says 'no record of this id' "is said"
+exits 2 "no id" brew-promptify -t "$work/split.task.json" --explain nonsense
 done_testing

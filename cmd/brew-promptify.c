@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "text/prompt/batch.h"
+#include "text/prompt/explain.h"
 #include "text/prompt/leaks.h"
 #include "text/prompt/mix.h"
 
@@ -15,7 +16,8 @@ static size_t cuts[16], n_cuts;
 static int split = BREW_SPLITS; // all
 static int control;
 static int64_t max_history, max_questions, memory_mb = 512, expect;
-static bool allow_empty;
+static const char *explain;
+static bool allow_empty, stats;
 
 static struct brew_opt options[] = {
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file"),
@@ -32,6 +34,9 @@ static struct brew_opt options[] = {
                     "ask valid and test also with the last N lines alone"),
     BREW_OPT_CHOICE(0, "control", &control, BREW_CONTROLS, "be wrong in one known way"),
     BREW_OPT_INT(0, "questions", &max_questions, 1, 1 << 20, "N", "questions a record, at most"),
+    BREW_OPT_FLAG(0, "stats", &stats, "print figures about the records instead of them"),
+    BREW_OPT_STRING(0, "explain", &explain, "ID",
+                    "tell of each event why the record has it or not"),
     BREW_OPT_STRING(0, "shard", &shard, "I/N", "only the I-th of N parts of the members"),
     BREW_OPT_INT(0, "memory", &memory_mb, 1, 1 << 24, "MB", "memory for sorting (512)"),
     BREW_OPT_INT(0, "expect", &expect, 0, 9007199254740992.0, "N", "fail unless N rows of events"),
@@ -187,6 +192,7 @@ static int open_part(part *p, const brew_mix_part *from, brew_events_options how
     prompter->share = from->share;
     prompter->control = (enum brew_control)control;
     prompter->cuts = cuts;
+    prompter->stats = stats;
     prompter->n_cuts = n_cuts;
     prompter->max_records = (size_t)from->max;
     how.all_first = task->features != NULL;
@@ -254,6 +260,77 @@ static int report_later(void) {
     return status;
 }
 
+// --stats: what there is, what was left out and why, and what records look like.
+static int write_stats(const brew_events_counts *rows, const brew_prompt_counts *counts,
+                       uint64_t members, const brew_json *leaks) {
+    brew_stats *all = brew_batch_stats(batch);
+    const struct {
+        const char *name;
+        uint64_t n;
+    } figures[] = {
+        {"rows", rows->read},
+        {"rows dropped: bad", cli.rejected},
+        {"rows dropped: part of another row's event", rows->duplicates},
+        {"rows dropped: behind the window of their event", rows->late},
+        {"events dropped: too young for their action", rows->young},
+        {"events never asked: in a gap of the split", brew_stats_dropped(all, BREW_STATS_GAP)},
+        {"events never asked: held out of train", brew_stats_dropped(all, BREW_STATS_HELD_OUT)},
+        {"members", members},
+        {"items", rows->items}};
+    brew_buf text = {0};
+    brew_buf_adds(&text, "split\tfigure\tn\tshare, or least, median, 90 %, 99 %, most\n");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        brew_buf_addf(&text, "all\t%s\t%" PRIu64 "\n", figures[i].name, figures[i].n);
+    for (int s = 0; s <= BREW_SPLITS; s++) {
+        const brew_prompt_counts *of = &counts[s % BREW_SPLITS];
+        if ((candidates != NULL) != (s == BREW_SPLITS) || !of->records) continue;
+        const char *name = s == BREW_SPLITS ? "candidates" : brew_split_name((enum brew_split)s);
+        brew_buf_addf(&text, "%s\trecords\t%" PRIu64 "\n%s\tquestions\t%" PRIu64 "\n", name,
+                      of->records, name, of->questions);
+        brew_buf_addf(&text, "%s\tlines answered\t%" PRIu64 "\n%s\tlines shown\t%" PRIu64 "\n",
+                      name, of->answered, name, of->shown);
+        brew_stats_write(all, s, &text);
+    }
+    for (size_t i = 0; i < brew_json_length(leaks); i++)
+        brew_buf_addf(&text, "all\tpossible leak: %s\n",
+                      brew_json_string(brew_json_at(leaks, i), NULL));
+    int status = brew_out_write(out, text.ptr, text.len, &cli.err);
+    brew_buf_release(&text);
+    brew_stats_free(all);
+    return status;
+}
+
+// --explain: the one member's events.
+static int explain_record(void) {
+    part *p = &parts[0];
+    brew_record_id id;
+    brew_member member = {0};
+    brew_prompt_scratch scratch = {0};
+    brew_buf text = {0};
+    int got = -1;
+    bool found = false;
+    if (!brew_record_id_parse(p->task, explain, &id))
+        brew_cli_usage(&cli, "--explain takes an id of this task, TASK/MEMBER/NUMBER");
+    while (!found && (got = brew_events_next(p->events, &member, &cli.err)) > 0) {
+        if (p->asof && brew_asof_next(p->asof, &member, &cli.err)) got = -1;
+        if (got < 0) break;
+        if (member.id_len != id.member_len || memcmp(member.id, id.member, id.member_len)) continue;
+        found = brew_prompter_explain(&p->prompter, &scratch, &member, &id, &text);
+        break;
+    }
+    if (got >= 0 && !found)
+        got =
+            brew_fail(&cli.err, BREW_DATA, "no record of this id%s", shard ? " in this shard" : "");
+    if (got >= 0) got = brew_out_write(out, text.ptr, text.len, &cli.err);
+    brew_prompt_scratch_release(&scratch);
+    brew_member_release(&member);
+    brew_buf_release(&text);
+    brew_out *whole = out;
+    if (got < 0) return -1;
+    out = NULL;
+    return brew_out_commit(whole, &cli.err);
+}
+
 static int run(void) {
     brew_prompt_counts counts[BREW_SPLITS] = {0};
     brew_events_counts rows = {0};
@@ -271,9 +348,10 @@ static int run(void) {
     brew_json_set(cli.summary, "possible_leaks", leaks);
     cli.accepted += rows.accepted;
     if (check_rows(&rows) || !(out = brew_out_open(output, BREW_OUT_TEXT, &cli.err))) return -1;
-    while ((got = brew_batch_next(batch, out, counts, &members, &cli.err)) > 0)
+    if (explain) return explain_record();
+    while ((got = brew_batch_next(batch, stats ? NULL : out, counts, &members, &cli.err)) > 0)
         brew_cli_progress(&cli, "members", members, 0);
-    if (got < 0) return -1;
+    if (got < 0 || (stats && write_stats(&rows, counts, members, leaks))) return -1;
     brew_out *whole = out;
     out = NULL; // commit frees it
     if (brew_out_commit(whole, &cli.err)) return -1;
@@ -311,6 +389,8 @@ int main(int argc, char **argv) {
     if (mix_path && (task_path || state_path || save_path || candidates || cli.n_args))
         brew_cli_usage(&cli, "--mix goes without --task, --state, --save-state, --candidates and "
                              "EVENTS");
+    if ((stats || explain) && (mix_path || (stats && explain)))
+        brew_cli_usage(&cli, "--stats and --explain tell of one --task, and exclude each other");
     if (state_path && save_path)
         brew_cli_usage(&cli,
                        "--state and --save-state exclude each other: one run fits, others use");

@@ -93,7 +93,7 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
     brew_pool_run(batch->pool, n, write_member, batch);
     for (size_t i = 0; i < n; i++) {
         const slot *s = &batch->slots[i];
-        if (s->out.len && brew_out_write(out, s->out.ptr, s->out.len, err)) return -1;
+        if (out && s->out.len && brew_out_write(out, s->out.ptr, s->out.len, err)) return -1;
         for (int k = 0; k < BREW_SPLITS; k++) {
             counts[k].records += s->counts[k].records;
             counts[k].questions += s->counts[k].questions;
@@ -105,4 +105,11 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
     }
     *members += n;
     return n > 0;
+}
+
+brew_stats *brew_batch_stats(const brew_batch *batch) {
+    brew_stats *all = brew_stats_new(batch->parts[0].prompter->task);
+    for (int i = 0; i < brew_pool_threads(batch->pool); i++)
+        if (batch->scratch[i].stats) brew_stats_merge(all, batch->scratch[i].stats);
+    return all;
 }

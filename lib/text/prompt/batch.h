@@ -18,9 +18,12 @@ typedef struct brew_batch_part {
 
 brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool); // copied
 void brew_batch_free(brew_batch *batch); // NULL is fine
-// The next members' records to out: 1, 0 when no member is left, -1 on error. Adds to counts; *members is
+// The next members' records to out (NULL: nowhere): 1, 0 when no member is left, -1 on error. Adds to counts; *members is
 // the number of members taken so far.
 int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
                     uint64_t *members, brew_err *err);
+
+// The statistics of all records so far, which the prompter of the only part counts. For the caller to free.
+brew_stats *brew_batch_stats(const brew_batch *batch);
 
 #endif

@@ -47,6 +47,7 @@ bool brew_prompter_knows_item(void *prompter, size_t log, const char *id, size_t
 }
 
 void brew_prompt_scratch_release(brew_prompt_scratch *scratch) {
+    brew_stats_free(scratch->stats);
     brew_plan_release(&scratch->plan);
     brew_similar_release(&scratch->similar);
     brew_buf_release(&scratch->query);
@@ -151,6 +152,27 @@ static void learn_lines(brew_subject *s, brew_prompt_scratch *scratch) {
     }
 }
 
+static brew_subject begin_member(const brew_prompter *prompter, brew_prompt_scratch *scratch,
+                                 const brew_member *member) {
+    brew_subject s = subject_of(prompter, scratch, member);
+    brew_plan_member(&scratch->plan, prompter->task, member, prompter->max_history,
+                     prompter->max_questions, prompter->seed);
+    if (prompter->task->select == BREW_HISTORY_SIMILAR) learn_lines(&s, scratch);
+    if (prompter->stats && !scratch->stats) scratch->stats = brew_stats_new(prompter->task);
+    return s;
+}
+
+static void count_dropped(brew_prompt_scratch *scratch, const brew_member *member) {
+    size_t n_train = 0;
+    for (size_t i = 0; i < member->n; i++) {
+        const brew_event *e = &member->events[i];
+        if (e->gap) brew_stats_drop(scratch->stats, BREW_STATS_GAP);
+        n_train += e->action >= 0 && e->split == BREW_SPLIT_TRAIN;
+    }
+    for (size_t i = scratch->plan.n_train; i < n_train; i++)
+        brew_stats_drop(scratch->stats, BREW_STATS_HELD_OUT);
+}
+
 // Which of the events that may be seen are shown, into scratch->shown.
 static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
                          const brew_plan_record *record) {
@@ -237,13 +259,27 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
     count->shown += scratch->n_shown;
 }
 
+bool brew_prompter_choose(const brew_prompter *prompter, brew_prompt_scratch *scratch,
+                          const brew_member *member, size_t number, size_t kept,
+                          brew_plan_record *out) {
+    brew_subject s = begin_member(prompter, scratch, member);
+    if (!number || number > scratch->plan.n) return false;
+    *out = scratch->plan.records[number - 1];
+    if (out->candidates != prompter->candidates) return false;
+    if (kept != SIZE_MAX) *out = brew_plan_cut_short(out, kept);
+    if (prompter->control) out->fresh = out->end;
+    s.record = out;
+    choose_lines(&s, scratch, out);
+    brew_control_lines(prompter->control, prompter->seed, record_hash(&s), scratch->shown,
+                       &scratch->n_shown);
+    return true;
+}
+
 void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scratch,
                          const brew_member *member, brew_buf *out,
                          brew_prompt_counts counts[BREW_SPLITS]) {
-    brew_subject s = subject_of(prompter, scratch, member);
-    brew_plan_member(&scratch->plan, prompter->task, member, prompter->max_history,
-                     prompter->max_questions, prompter->seed);
-    if (prompter->task->select == BREW_HISTORY_SIMILAR) learn_lines(&s, scratch);
+    brew_subject s = begin_member(prompter, scratch, member);
+    if (prompter->stats) count_dropped(scratch, member);
     bool drawn = prompter->share < 1 || prompter->max_records;
     uint64_t limit = drawn ? draw_records(prompter, scratch, member) : 0;
     for (size_t i = 0; i < member->n; i++) {

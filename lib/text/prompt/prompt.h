@@ -20,6 +20,7 @@
 #include "text/prompt/events.h"
 #include "text/prompt/plan.h"
 #include "text/prompt/similar.h"
+#include "text/prompt/stats.h"
 #include "text/prompt/task.h"
 
 typedef struct brew_prompter {
@@ -30,6 +31,7 @@ typedef struct brew_prompter {
     brew_asof *asof; // set by the caller for a task with features; members then come with values
     bool candidates; // write records of candidates, and nothing else
     enum brew_control control;
+    bool stats;    // count answers and lengths into each scratch
     uint64_t seed; // of what is drawn
     double share;  // of train records that are written: 1, unless changed
     const size_t
@@ -54,6 +56,7 @@ typedef struct brew_prompt_counts {
 } brew_prompt_counts;
 
 typedef struct brew_prompt_scratch { // zero-initialise
+    brew_stats *stats;               // if the prompter wants them
     brew_plan plan;
     brew_similar similar; // the lines of the member, to choose among
     brew_buf query, text, value;
@@ -72,5 +75,11 @@ void brew_prompt_scratch_release(brew_prompt_scratch *scratch);
 void brew_prompter_write(const brew_prompter *prompter, brew_prompt_scratch *scratch,
                          const brew_member *member, brew_buf *out,
                          brew_prompt_counts counts[BREW_SPLITS]);
+
+// Plans the member's record of this number, cut short to `kept` lines (SIZE_MAX: it is not), and fills
+// scratch->shown. False if there is none.
+bool brew_prompter_choose(const brew_prompter *prompter, brew_prompt_scratch *scratch,
+                          const brew_member *member, size_t number, size_t kept,
+                          brew_plan_record *out);
 
 #endif

@@ -350,6 +350,26 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     brew_buf_adds(out, "\"}}\n");
 }
 
+// For brew_stats: what is asked, and what the history answers.
+static void count(brew_subject *s, const items *it, brew_prompt_scratch *scratch,
+                  const brew_plan_record *record) {
+    brew_stats *stats = scratch->stats;
+    int side = record->candidates ? BREW_SPLITS : (int)record->split;
+    brew_buf *text = &scratch->text;
+    brew_stats_text(stats, side, BREW_STATS_QUERY, scratch->query.ptr, scratch->query.len);
+    for (size_t i = 0; i < it->n; i++) {
+        brew_buf_reset(text);
+        brew_subject_take(s, it->asked[i / it->kinds]);
+        brew_template_render(&kind_of(it, i)->text, brew_subject_value, s, text);
+        brew_stats_text(stats, side, BREW_STATS_ITEM, text->ptr, text->len);
+        brew_stats_answer(stats, side, event_of(it, i)->log, i % it->kinds, target_of(it, i));
+    }
+    for (size_t i = scratch->n_shown - (record->end - record->fresh); i < scratch->n_shown; i++) {
+        const brew_event *e = &it->events[scratch->shown[i]];
+        brew_stats_answer(stats, side, e->log, choice_item(it), e->action);
+    }
+}
+
 void brew_record_write(brew_subject *s, brew_prompt_scratch *scratch,
                        const brew_plan_record *record, brew_buf *out) {
     const brew_task *task = s->prompter->task;
@@ -363,6 +383,7 @@ void brew_record_write(brew_subject *s, brew_prompt_scratch *scratch,
     it.actions = brew_log_actions(task, log);
     it.kinds = it.log->n_questions;
     it.n = record->n_asked * it.kinds;
+    if (scratch->stats) count(s, &it, scratch, record);
     add_questions(s, &it, &scratch->text, out);
     add_sets(&it, "label_tokens", out, add_set);
     add_sets(&it, "positive", out, add_positive);
