@@ -1,0 +1,99 @@
+# Going small, a little at a time: train, then cut and distil by turns, then quantise, each stage judged.
+#
+#     make -f scripts/recipe/go-small.mk TASK=movies.task.json BASE=models/base \
+#         STEPS="mlp:0.8 layers:0.8 heads:0.67 mlp:0.7 layers:0.7" [OUT=DIR]
+#
+# Stage 0 is BASE trained on the task's train events (or BASE itself with TRAINED=1); every step cuts the
+# last stage and distils from stage 0; the last stage is quantised to FP8 and INT8. A stage that is done
+# is not done again, one that was stopped goes on. The chain ends early, and says so, where the lower end
+# of the paired difference of per-member AUC to stage 0 falls below -ALLOW: then cut less.
+#
+# OUT/stages.tsv and OUT/stages.jsonl: parameters of the body and of all, bytes, items/s, metrics with
+# intervals, and the paired differences to stage 0. What chooses (OUT/calib.tar, train events) never
+# judges (OUT/test.tar).
+BUILD ?= build
+TASK ?= testdata/movies-rates.task.json
+BASE ?= $(HOME)/.cache/brew/SmolLM2-135M-Instruct.gguf
+STEPS ?= mlp:0.8 layers:0.8 heads:0.67 mlp:0.7 layers:0.7
+OUT ?= $(BUILD)/recipe/go-small
+TRAINED ?=
+TOKENS ?= 1000000
+STEP_TOKENS ?= 300000
+CALIBRATION ?= 128
+HISTORY ?= 50
+MEMBERS ?= 3
+LR ?= 5e-5
+STEP_LR ?= 1e-4
+ALPHA ?= 0.5
+TAU ?= 1
+ALLOW ?= 0.02
+SEED ?= 1
+JOBS ?= 0
+PRUNE ?=
+LEARN ?= --history-weight 1 --order shuffle --batch 8 --schedule cosine --warmup 10
+bin := $(BUILD)/bin
+steps := $(words $(STEPS))
+numbers := $(wordlist 1,$(steps),1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+before = $(words $(wordlist 2,$(1),$(numbers)))
+all_stages := 0 $(numbers) fp8 int8
+
+stages: $(OUT)/stages.tsv
+	@column -t -s '	' $<
+
+$(OUT)/%.jsonl: $(TASK)
+	@mkdir -p $(@D)
+	$(bin)/brew-promptify -q --task $(TASK) --split $* --max-history $(HISTORY) \
+	    $(if $(filter test,$*),--questions 100 --shard 1/$(MEMBERS)) -o $@
+$(OUT)/test.tar $(OUT)/train.tar: %.tar: %.jsonl
+	$(bin)/brew-tokenize -q -m $(BASE) -o $@ $<
+# Every so many records of the train events, so that all members may say what matters.
+$(OUT)/calib.tar: $(OUT)/train.jsonl
+	awk -v n=$$(wc -l <$<) -v want=$(CALIBRATION) 'NR * want % n < want' $< | \
+	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
+
+learn = $(bin)/$(1) -j $(JOBS) --progress --seed $(SEED) $(LEARN)
+$(OUT)/0/model.safetensors: $(OUT)/train.tar
+ifeq ($(TRAINED),)
+	$(call learn,brew-train) -m $(BASE) -o $(@D) --tokens $(TOKENS) --lr $(LR) $<
+else
+	$(bin)/brew-quantize -q -m $(BASE) -o $(@D) --scheme bf16
+endif
+
+# $(1): the stage, $(2): the one before, $(3): kind and share
+define step
+$(OUT)/cut$(1)/model.safetensors: $(OUT)/$(2)/model.safetensors $(OUT)/$(2).good $(OUT)/calib.tar
+	rm -rf $$(@D)
+	$(bin)/brew-prune -j $(JOBS) -m $(OUT)/$(2) -o $$(@D) --$(word 1,$(subst :, ,$(3))) \
+	    $(word 2,$(subst :, ,$(3))) $(PRUNE) $(OUT)/calib.tar
+$(OUT)/$(1)/model.safetensors: $(OUT)/cut$(1)/model.safetensors $(OUT)/train.tar
+	$$(call learn,brew-distill) -m $(OUT)/cut$(1) --teacher $(OUT)/0 -o $$(@D) \
+	    --tokens $(STEP_TOKENS) --lr $(STEP_LR) --alpha $(ALPHA) --tau $(TAU) $(OUT)/train.tar
+endef
+$(foreach i,$(numbers),$(eval $(call step,$(i),$(call before,$(i)),$(word $(i),$(STEPS)))))
+
+$(OUT)/fp8/model.safetensors $(OUT)/int8/model.safetensors: $(OUT)/%/model.safetensors: \
+    $(OUT)/$(steps)/model.safetensors $(OUT)/$(steps).good
+	rm -rf $(@D)
+	$(bin)/brew-quantize -q -m $(OUT)/$(steps) -o $(@D) --scheme $*
+
+$(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl): $(OUT)/%.scores.jsonl: $(OUT)/%/model.safetensors $(OUT)/test.tar
+	$(bin)/brew-score -q -j $(JOBS) -m $(OUT)/$* --precision bf16 --summary $(OUT)/$*.score.json \
+	    -o $@ $(OUT)/test.tar
+$(OUT)/0.good: $(OUT)/0.scores.jsonl
+	@touch $@
+$(OUT)/%.good: $(OUT)/%.scores.jsonl $(OUT)/0.scores.jsonl
+	@$(bin)/brew-eval -q --compare $(OUT)/0.scores.jsonl $< --gate 'delta.auc_member.lo>=-$(ALLOW)' \
+	    >$(OUT)/$*.compare.txt || { s=$$?; cat $(OUT)/$*.compare.txt; \
+	    echo "stage $* lost more than $(ALLOW) per member: cut less in step $*" >&2; exit $$s; }
+	@touch $@
+
+$(OUT)/eval.json: $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl)
+	$(bin)/brew-eval -q --static --task $(TASK) --json -o $@ \
+	    $(foreach s,$(filter-out 0,$(all_stages)),--add $(s)=$(OUT)/$(s).scores.jsonl) $<
+$(OUT)/stages.jsonl: $(OUT)/eval.json
+	scripts/recipe/stages $(bin) $(OUT) "$(STEPS)" $(all_stages) >$@
+$(OUT)/stages.tsv: $(OUT)/stages.jsonl
+	scripts/recipe/stages --tsv $< >$@
+
+.PHONY: stages
+.SECONDARY:
