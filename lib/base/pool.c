@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -103,6 +104,13 @@ brew_pool *brew_pool_new(int threads) {
     pthread_cond_init(&pool->idle, NULL);
     pool->workers = brew_calloc((size_t)threads, sizeof *pool->workers);
     pool->threads = 1;
+    // Workers inherit this: handlers run in the thread whose data they look at, the main one.
+    sigset_t fatal, old;
+    sigemptyset(&fatal);
+    sigaddset(&fatal, SIGINT);
+    sigaddset(&fatal, SIGTERM);
+    sigaddset(&fatal, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &fatal, &old);
     for (int i = 1; i < threads; i++) {
         struct worker *self = brew_alloc(sizeof *self);
         *self = (struct worker){pool, i};
@@ -112,6 +120,7 @@ brew_pool *brew_pool_new(int threads) {
         }
         pool->threads++;
     }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return pool;
 }
 

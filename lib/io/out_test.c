@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -241,6 +242,47 @@ static void test_abandon_all(void) {
     is_int(entries(dir), before, "which left nothing behind");
 }
 
+// A fatal signal while the system makes a file or a directory: these stand in for the system's.
+static bool signal_within;
+
+int open(const char *name, int flags, ...) {
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    int fd = openat(AT_FDCWD, name, flags, mode);
+    if (signal_within && (flags & O_CREAT)) raise(SIGTERM);
+    return fd;
+}
+
+int mkdir(const char *name, mode_t mode) {
+    int status = mkdirat(AT_FDCWD, name, mode);
+    if (signal_within) raise(SIGTERM);
+    return status;
+}
+
+static void test_signal_within(void) {
+    int before = entries(dir);
+    for (int of_dir = 0; of_dir < 2; of_dir++) {
+        pid_t child = fork();
+        if (!child) {
+            brew_err err;
+            signal(SIGTERM, on_signal);
+            signal_within = true;
+            if (of_dir)
+                brew_outdir_open(in_dir("model"), &err);
+            else
+                brew_out_open(in_dir("one"), 0, &err);
+            _exit(2);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        is_int(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 128 + SIGTERM,
+               of_dir ? "a signal while a directory is made" : "a signal while a file is made");
+        is_int(entries(dir), before, "left nothing behind");
+    }
+}
+
 int main(void) {
     if (!mkdtemp(dir)) return 1;
     test_publishing();
@@ -251,6 +293,7 @@ int main(void) {
     test_terminal();
     test_directories();
     test_abandon_all();
+    test_signal_within();
     unlink(in_dir("a"));
     ok(!rmdir(dir), "the directory is empty again");
     return tap_done();

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,14 +45,32 @@ static char *fresh_name(const char *target) {
     return path;
 }
 
+// A name is made and remembered as one step: a fatal signal in between, or while a busy file system
+// still makes it, would leave it behind.
+static sigset_t hold_signals(void) {
+    sigset_t fatal, old;
+    sigemptyset(&fatal);
+    sigaddset(&fatal, SIGINT);
+    sigaddset(&fatal, SIGTERM);
+    sigaddset(&fatal, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &fatal, &old);
+    return old;
+}
+
+static void let_signals(sigset_t old) {
+    int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = saved;
+}
+
 int brew_temporary_file(struct brew_temporary *temp, const char *target) {
     for (int tries = 0; tries < 100; tries++) {
         char *path = fresh_name(target);
+        sigset_t old = hold_signals();
         int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0) {
-            remember(temp, path, false);
-            return fd;
-        }
+        if (fd >= 0) remember(temp, path, false);
+        let_signals(old);
+        if (fd >= 0) return fd;
         free(path);
         if (errno != EEXIST) break;
     }
@@ -61,10 +80,11 @@ int brew_temporary_file(struct brew_temporary *temp, const char *target) {
 int brew_temporary_dir(struct brew_temporary *temp, const char *target) {
     for (int tries = 0; tries < 100; tries++) {
         char *path = fresh_name(target);
-        if (!mkdir(path, 0777)) {
-            remember(temp, path, true);
-            return 0;
-        }
+        sigset_t old = hold_signals();
+        int failed = mkdir(path, 0777);
+        if (!failed) remember(temp, path, true);
+        let_signals(old);
+        if (!failed) return 0;
         free(path);
         if (errno != EEXIST) break;
     }

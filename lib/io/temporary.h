@@ -14,7 +14,7 @@ struct brew_temporary {
 };
 
 // Creates an empty file (mode 0666 less the umask) or directory (0777) beside target, under a fresh name
-// that begins with a dot, and remembers it. The file's descriptor, or 0 for a directory; -1 with errno.
+// that begins with a dot, and remembers it; SIGINT, SIGTERM and SIGHUP wait that long. The file's descriptor, or 0 for a directory; -1 with errno.
 int brew_temporary_file(struct brew_temporary *temp, const char *target);
 int brew_temporary_dir(struct brew_temporary *temp, const char *target);
 void brew_temporary_drop(struct brew_temporary *temp); // forgets it, removes nothing
