@@ -157,11 +157,20 @@ is "$(awk -F'\t' '$6 ~ /^shown/ {print $3}' "$work/out" | tr '\n' ' ')" \
     "$(sed 's/.*"query":"\(.*\)","items".*/\1/; s/\\n/\n/g' "$work/one" | sed -n 's/^#\([0-9]*\) .*/\1/p' | tr '\n' ' ')" "shown"
 run brew-promptify -t "$work/split.task.json" --explain "$id@2"
 is "$(grep -c 'shown$' "$work/out")" 2 "cut short"
-for id in $(sed 's/.*"id":"\([^"]*\)".*/\1/' testdata/slates/news.expected.jsonl); do
-    brew-promptify -t testdata/slates/news.task.json --explain "$id" 2>"$work/err"
-done >"$work/out"
-ok "what was not known yet" grep -q 'not shown: its action was not known yet' "$work/out"
+printf 'm,i,t,v\na,1,0,5\na,2,100,5\n' >"$work/unit.csv"
+sed 's/"late/"unit/g; s/"value": "v"/&, "window": 1000, "until": 9999/; s/, "split".*/, "questions": {"max": 1}}/' \
+    "$work/late.task.json" >"$work/unit.task.json"
+run brew-promptify -t "$work/unit.task.json" --explain unit/a/2
+is "$(cut -f 6 "$work/out" | tr '\n' ' ')" "why not shown: its action was not known yet asked " "what was not known yet"
 exits 65 "no such record" brew-promptify -t "$work/split.task.json" --explain movies/1/99999
 says 'no record of this id' "is said"
 exits 2 "no id" brew-promptify -t "$work/split.task.json" --explain nonsense
+
+# RecBole's atomic files: columns by their names, without the types behind them.
+awk -F, 'NR == 1 {print "m:token\ti:token\tt:float\tv:float"; next} {print $1 "\t" $2 "\t" $3 ".0\t" $4 ".0"}' \
+    "$work/late.csv" >"$work/late.inter"
+run brew-promptify -t "$work/late.task.json"
+cp "$work/out" "$work/want"
+exits 0 "an atomic file" brew-promptify -t "$work/late.task.json" "$work/late.inter"
+same "$work/out" "$work/want" "gives what CSV gives"
 done_testing
