@@ -82,6 +82,8 @@ for base in qwen3.gguf mistral.gguf llama-bias qwen2; do
 done
 for base in llama-scaled-fp8 qwen3-int8; do
     ok "adapters of $base" brew-train -q -m "$models/$base" -o "$base" --lora 2 --steps 2 train.jsonl
+    ok "merged" brew-train -q -m "$models/$base" -o "$base-merged" --lora 2 --steps 2 --merge train.jsonl
+    ok "are no longer quantised" brew-score -m "$base-merged" -o "$base.scores" train.jsonl
 done
 ok "a student with adapters" brew-distill -q --teacher "$tiny" -m "$tiny" -o student --lora 2 --steps 2 train.jsonl
 ok "has them" test -e student/adapter_config.json

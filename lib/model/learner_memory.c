@@ -158,7 +158,7 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
     act.kept = brew_calloc((size_t)config->layers, sizeof *act.kept);
     take_kept(config, options->recompute, &act, &kept);
     take_scratch(config, &act, &scratch);
-    scratch.top += brew_learner_product_floats(&learner);
+    int64_t product = brew_learner_product_floats(&learner);
     scratch.top += brew_learner_adapter_floats(&learner);
     free(act.kept);
     brew_learner_release_adapters(&learner);
@@ -173,7 +173,7 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
     int64_t operands = most * (C + F) + (rows + reads) * HD;
     *plan = (brew_learner_plan){
         .weights = (size_t)learner.n_values * sizeof(float),
-        .gradients = (size_t)learner.n_learning * sizeof(float),
+        .gradients = (size_t)(learner.n_learning + product) * sizeof(float),
         .moments = (size_t)learner.n_learning * 2 * sizeof(float),
         .operands =
             precision == BREW_PRECISION_BF16 ? (size_t)(panels * config->layers) * element : 0,

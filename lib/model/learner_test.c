@@ -410,6 +410,109 @@ static void test_gguf(const char *name) {
     subject_close(&a);
 }
 
+// ---- adapters ----
+
+// Factors other than those of the start, whose B is 0.
+static void draw_factors(struct subject *s) {
+    for (size_t i = 0; i < brew_learner_n(s->learner); i++) {
+        const brew_parameter *p = brew_learner_parameter(s->learner, i);
+        if (!p->adapter) continue;
+        float *rows = brew_calloc((size_t)(p->rows * p->cols), sizeof *rows);
+        for (uint64_t k = 0; k < (uint64_t)(p->rows * p->cols); k++)
+            rows[k] = (float)(brew_rand_unit(5, i, k) - 0.5) / 4;
+        brew_learner_set(s->learner, BREW_VALUES, i, 0, p->rows, rows);
+        free(rows);
+    }
+    brew_learner_refresh(s->learner);
+}
+
+static brew_learner_options with_adapters(const char *targets) {
+    brew_err err = {0};
+    brew_learner_options options = {.lora = {.rank = 3, .alpha = 5}};
+    if (brew_lora_parse_targets(targets, &options.lora.targets, &err)) ok(false, "%s", err.text);
+    return options;
+}
+
+// At the start nothing is added: the weights are the base's.
+static void test_adapters_start(const char *name, const char *level) {
+    brew_learner_options options = with_adapters(NULL);
+    struct subject a, b;
+    if (!subject_open(&a, name, level, BREW_PRECISION_F32, 1, &plain)) return;
+    if (!subject_open(&b, name, level, BREW_PRECISION_F32, 2, &options)) return;
+    size_t wrong = 0, drawn = 0;
+    for (size_t i = 0; i < brew_learner_n(b.learner); i++) {
+        const brew_parameter *p = brew_learner_parameter(b.learner, i);
+        size_t n = (size_t)(p->rows * p->cols);
+        float *x = brew_calloc(n, sizeof *x), *y = brew_calloc(n, sizeof *y);
+        double most = 0, bound = 1 / sqrt((double)p->cols);
+        brew_learner_get(b.learner, BREW_VALUES, i, 0, p->rows, y);
+        if (!p->adapter) {
+            brew_learner_get(a.learner, BREW_VALUES, i, 0, p->rows, x);
+            wrong += memcmp(x, y, n * sizeof *x) != 0;
+        }
+        for (size_t k = 0; k < n; k++) most = fmax(most, fabs((double)y[k]));
+        bool is_a = p->adapter && strstr(p->name, "lora_A");
+        if (p->adapter) wrong += is_a ? !(most > 0.9 * bound && most <= bound) : most != 0;
+        drawn += is_a;
+        free(x);
+        free(y);
+    }
+    ok(!wrong && drawn, "%s, %s: %zu adapters begin at the base, A within 1 / sqrt(C)", name, level,
+       drawn);
+    subject_close(&a);
+    subject_close(&b);
+}
+
+// Threads, recomputation: the same bits; only what is chosen learns; and a step goes as far as its rate.
+static void test_adapters_bits(const char *name, const char *level, enum brew_precision precision) {
+    brew_star star = {0};
+    three_requests(&star);
+    struct values first = {0};
+    size_t wrong = 0, factors = 0;
+    bool equal = true;
+    for (int variant = 0; variant < 3; variant++) {
+        struct subject s;
+        brew_learner_options options = with_adapters("down_proj,q_proj,up_proj");
+        options.recompute = (enum brew_recompute)variant;
+        if (!subject_open(&s, name, level, precision, variant + 1, &options)) return;
+        draw_factors(&s);
+        struct values before = take(&s, BREW_VALUES);
+        equal = equal && add_gradients(&s, &star, 0, star.n_answers, 0);
+        brew_adamw step = {
+            .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .scale = 1, .step = 1};
+        brew_learner_update(s.learner, &step);
+        struct values after = take(&s, BREW_VALUES);
+        size_t at = 0;
+        for (size_t i = 0; i < brew_learner_n(s.learner); i++) {
+            const brew_parameter *p = brew_learner_parameter(s.learner, i);
+            bool chosen = strstr(p->name, "down_proj.") || strstr(p->name, "q_proj.") ||
+                          strstr(p->name, "up_proj.");
+            bool matrix = chosen && p->n_dims == 2;
+            factors += p->adapter;
+            wrong += (p->adapter && !chosen) || p->adapter == p->frozen;
+            size_t n = (size_t)(p->rows * p->cols), moved = 0;
+            for (size_t k = at; k < at + n; k++) {
+                double by = fabs((double)after.at[k] - (double)before.at[k]);
+                moved += by > 0;
+                wrong += p->adapter && by > 1.001e-3;
+            }
+            wrong += matrix ? !moved : moved > 0;
+            at += n;
+        }
+        if (variant) equal = equal && same(first, after);
+        free(before.at);
+        if (variant)
+            free(after.at);
+        else
+            first = after;
+        subject_close(&s);
+    }
+    ok(equal && !wrong && factors, "%s, %s, %s: adapters learn, with the same bits", name, level,
+       precision == BREW_PRECISION_F32 ? "f32" : "bf16");
+    free(first.at);
+    brew_star_release(&star);
+}
+
 static void test_random(void) {
     struct subject a, b;
     brew_learner_options options = {.random = true, .seed = 3};
@@ -461,6 +564,7 @@ static void test_plan(const char *level) {
         three_requests(&star);
         brew_learner_options options = {.recompute = (enum brew_recompute)recompute,
                                         .freeze_embedding = recompute == BREW_RECOMPUTE_MLP};
+        if (recompute == BREW_RECOMPUTE_LAYER) options.lora = with_adapters(NULL).lora;
         struct subject s;
         if (!subject_open(&s, "llama-scaled", level, BREW_PRECISION_F32, 1, &options)) return;
         const brew_ops *ops = s.be->ops;
@@ -547,6 +651,10 @@ int main(void) {
         test_bf16("llama-scaled", levels[l], 0.1);
         test_bf16("qwen3", levels[l], 0.1);
         test_steps(levels[l]);
+        test_adapters_start("qwen3", levels[l]);
+        for (int p = 0; p < 2; p++)
+            test_adapters_bits(p ? "qwen2" : "llama-scaled", levels[l],
+                               p ? BREW_PRECISION_BF16 : BREW_PRECISION_F32);
         if (strcmp(levels[l], "ref")) test_plan(levels[l]); // planned for the CPU's panels
     }
     return tap_done();

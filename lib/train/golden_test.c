@@ -1,6 +1,6 @@
 // Whole models learning against PyTorch: gradients of four losses, and twenty steps of AdamW with
 // accumulation, clipping, decay and a schedule; through the engine, the learner and the losses of
-// brew-train. Goldens: scripts/peers/train_goldens.py.
+// brew-train. Goldens: scripts/peers/train_goldens.py; of adapters: lora_goldens.py.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +229,69 @@ static void test_model(const struct goldens *goldens, const char *name, brew_bac
     brew_json_free(golden);
 }
 
+// ---- adapters ----
+
+// A and B as lora_goldens.py draws them.
+static void draw_adapters(brew_learner *learner, const brew_json *lora) {
+    uint64_t stream = 0, seed = (uint64_t)brew_json_int(brew_json_get(lora, "seed"));
+    double size = brew_json_real(brew_json_get(lora, "size"));
+    for (size_t i = 0; i < brew_learner_n(learner); i++) {
+        const brew_parameter *p = brew_learner_parameter(learner, i);
+        if (!p->adapter) continue;
+        float *values = brew_calloc((size_t)(p->rows * p->cols), sizeof *values);
+        for (uint64_t k = 0; k < (uint64_t)(p->rows * p->cols); k++)
+            values[k] = (float)(size * (2 * brew_rand_unit(seed, stream, k) - 1));
+        brew_learner_set(learner, BREW_VALUES, i, 0, p->rows, values);
+        free(values);
+        stream++;
+    }
+    brew_learner_refresh(learner);
+}
+
+static void test_adapters(const struct goldens *goldens, const brew_json *lora, const char *name,
+                          const brew_json *gold, brew_backend *be) {
+    char path[256];
+    brew_err err = {0};
+    brew_learner_options options = {
+        .lora = {.rank = brew_json_int(brew_json_get(lora, "rank")),
+                 .alpha = brew_json_real(brew_json_get(lora, "alpha"))}};
+    struct session s = {.goldens = goldens, .objective = "history"};
+    snprintf(path, sizeof path, "testdata/models/%s", name);
+    brew_modeldir *dir = brew_modeldir_open(path, &err);
+    if (!ok(dir && !brew_lora_parse_targets(NULL, &options.lora.targets, &err) &&
+                (s.learner = brew_learner_open(dir, be, &options, &err)),
+            "%s opens with adapters", name))
+        return;
+    draw_adapters(s.learner, lora);
+    const brew_json *tensors = brew_json_get(gold, "tensors");
+    double loss = accumulate(&s, 0, (size_t)recipe(goldens, "gradient_requests"), 40), worst = 0,
+           want = brew_json_real(brew_json_get(gold, "loss"));
+    size_t n = 0;
+    for (size_t i = 0; i < brew_learner_n(s.learner); i++) {
+        const brew_parameter *p = brew_learner_parameter(s.learner, i);
+        if (p->frozen) continue;
+        double d = difference(s.learner, i, brew_json_get(tensors, p->name));
+        if (!(d <= worst)) worst = d;
+        n++;
+    }
+    ok(fabs(loss - want) <= 1e-4 && worst <= 1e-4 && worst > 0 && n % 14 == 0,
+       "%s, %s: gradients of %zu factors within 1e-4 of PEFT's (worst %.2g; loss off by %.2g)",
+       name, be->level, n, worst, loss - want);
+    brew_learner_free(s.learner);
+    brew_modeldir_close(dir);
+    brew_star_release(&s.star);
+    brew_batch_release(&s.batch);
+}
+
+static void test_all_adapters(const struct goldens *goldens, brew_backend *be) {
+    brew_err err = {0};
+    brew_json *lora = brew_json_load("testdata/train/lora.json", &err);
+    ok(lora != NULL, "goldens of adapters are read");
+    for (brew_json_iter it = {0}; brew_json_next(brew_json_get(lora, "models"), &it);)
+        test_adapters(goldens, lora, it.key, it.value, be);
+    brew_json_free(lora);
+}
+
 int main(void) {
     brew_err err = {0};
     const char *const *levels = brew_backend_levels();
@@ -245,6 +308,7 @@ int main(void) {
         brew_backend *be = brew_backend_open(levels[l], BREW_PRECISION_F32, pool, &err);
         if (!ok(be != NULL, "%s opens", levels[l])) continue;
         for (int m = 0; m < N_MODELS; m++) test_model(&goldens, models[m], be, steps);
+        test_all_adapters(&goldens, be);
         steps = false;
         brew_backend_close(be);
     }

@@ -286,6 +286,8 @@ static brew_json *config_changes(const brew_run_parts *run, brew_err *err) {
     brew_json_set(changes, key, brew_json_new_string(word, strlen(word)));
     bool tied = brew_learner_config(run->job.learner)->tied;
     brew_json_set(changes, "tie_word_embeddings", brew_json_new_bool(tied));
+    if (brew_json_get(config, "quantization_config")) // what is written no longer is
+        brew_json_set(changes, "quantization_config", brew_json_parse("null", 4, err));
     brew_json_free(config);
     return changes;
 }
