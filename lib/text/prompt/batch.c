@@ -18,7 +18,14 @@ struct brew_batch {
     size_t n_parts;
     brew_pool *pool;
     brew_prompt_scratch *scratch; // [threads]
-    slot slots[MEMBERS];
+    // The members being written, and those read meanwhile.
+    struct bank {
+        slot slots[MEMBERS];
+        size_t n;
+    } banks[2], *now, *ahead;
+    bool begun;
+    int status; // of reading ahead
+    brew_err err;
 };
 
 brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool) {
@@ -28,8 +35,12 @@ brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_po
     batch->n_parts = n_parts;
     batch->pool = pool;
     batch->scratch = brew_calloc((size_t)brew_pool_threads(pool), sizeof *batch->scratch);
-    for (size_t i = 0; i < MEMBERS; i++)
-        batch->slots[i].members = brew_calloc(n_parts, sizeof *batch->slots[i].members);
+    batch->now = &batch->banks[0];
+    batch->ahead = &batch->banks[1];
+    for (size_t i = 0; i < 2 * (size_t)MEMBERS; i++) {
+        slot *s = &batch->banks[i % 2].slots[i / 2];
+        s->members = brew_calloc(n_parts, sizeof *s->members);
+    }
     return batch;
 }
 
@@ -37,20 +48,18 @@ void brew_batch_free(brew_batch *batch) {
     if (!batch) return;
     for (int i = 0; i < brew_pool_threads(batch->pool); i++)
         brew_prompt_scratch_release(&batch->scratch[i]);
-    for (size_t i = 0; i < MEMBERS; i++) {
-        for (size_t k = 0; k < batch->n_parts; k++)
-            brew_member_release(&batch->slots[i].members[k]);
-        free(batch->slots[i].members);
-        brew_buf_release(&batch->slots[i].out);
+    for (size_t i = 0; i < 2 * (size_t)MEMBERS; i++) {
+        slot *s = &batch->banks[i % 2].slots[i / 2];
+        for (size_t k = 0; k < batch->n_parts; k++) brew_member_release(&s->members[k]);
+        free(s->members);
+        brew_buf_release(&s->out);
     }
     free(batch->scratch);
     free(batch->parts);
     free(batch);
 }
 
-static void write_member(void *arg, size_t task, int worker) {
-    brew_batch *batch = arg;
-    slot *s = &batch->slots[task];
+static void write_member(brew_batch *batch, slot *s, int worker) {
     brew_buf_reset(&s->out);
     for (int i = 0; i < BREW_SPLITS; i++) s->counts[i] = (brew_prompt_counts){0};
     for (size_t k = 0; k < batch->n_parts; k++)
@@ -81,18 +90,40 @@ static int read_member(brew_batch *batch, slot *s, size_t *n_events, brew_err *e
     return 1;
 }
 
+static void read_ahead(brew_batch *batch) {
+    struct bank *bank = batch->ahead;
+    size_t n_events = 0;
+    batch->status = 1;
+    for (bank->n = 0; bank->n < MEMBERS && n_events < EVENTS; bank->n++) {
+        batch->status = read_member(batch, &bank->slots[bank->n], &n_events, &batch->err);
+        if (batch->status <= 0) break;
+    }
+}
+
+// Task 0 reads the next members, the others write one each.
+static void work(void *arg, size_t task, int worker) {
+    brew_batch *batch = arg;
+    if (task)
+        write_member(batch, &batch->now->slots[task - 1], worker);
+    else
+        read_ahead(batch);
+}
+
 int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
                     uint64_t *members, brew_err *err) {
-    size_t n = 0;
-    int got = 1;
-    for (size_t n_events = 0; n < MEMBERS && n_events < EVENTS; n++) {
-        got = read_member(batch, &batch->slots[n], &n_events, err);
-        if (got < 0) return -1;
-        if (!got) break;
+    if (!batch->begun) read_ahead(batch);
+    batch->begun = true;
+    if (batch->status < 0) {
+        if (err) *err = batch->err;
+        return -1;
     }
-    brew_pool_run(batch->pool, n, write_member, batch);
-    for (size_t i = 0; i < n; i++) {
-        const slot *s = &batch->slots[i];
+    struct bank *now = batch->ahead;
+    batch->ahead = batch->now;
+    batch->now = now;
+    if (!now->n) return 0;
+    brew_pool_run(batch->pool, now->n + 1, work, batch);
+    for (size_t i = 0; i < now->n; i++) {
+        const slot *s = &now->slots[i];
         if (out && s->out.len && brew_out_write(out, s->out.ptr, s->out.len, err)) return -1;
         for (int k = 0; k < BREW_SPLITS; k++) {
             counts[k].records += s->counts[k].records;
@@ -103,8 +134,8 @@ int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[
             counts[k].positives += s->counts[k].positives;
         }
     }
-    *members += n;
-    return n > 0;
+    *members += now->n;
+    return 1;
 }
 
 brew_stats *brew_batch_stats(const brew_batch *batch) {

@@ -1,4 +1,5 @@
-// Many members at once: reads a batch of members, writes their prompts on all threads, keeps the order.
+// Many members at once: writes the prompts of a batch of members on all threads while the next is read,
+// keeps the order.
 // Of several tasks, each with its own events, a member's records come together, task after task.
 #ifndef BREW_TEXT_BATCH_H
 #define BREW_TEXT_BATCH_H
