@@ -368,12 +368,12 @@ void brew_json_write_string(brew_buf *out, const char *text, size_t len) {
         if (c >= 0x20 && c != '"' && c != '\\') continue;
         brew_buf_add(out, text + from, i - from);
         from = i + 1;
-        if (c >= 0x20)
-            brew_buf_addf(out, "\\%c", c);
-        else if (names[c])
-            brew_buf_addf(out, "\\%c", names[c]);
-        else
+        if (c >= 0x20 || names[c]) {
+            brew_buf_addc(out, '\\');
+            brew_buf_addc(out, c >= 0x20 ? (char)c : names[c]);
+        } else {
             brew_buf_addf(out, "\\u%04x", c);
+        }
     }
     brew_buf_add(out, text + from, len - from);
     brew_buf_addc(out, '"');
