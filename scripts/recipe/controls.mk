@@ -21,9 +21,9 @@ CONTROLS := shuffle-labels flip-labels no-history no-labels shuffle-order
 table: $(CONTROLS:%=$(DIR)/%.json)
 	@printf 'control\tauc\tdelta\tlo\thi\tauc_member\tdelta\tlo\thi\n'
 	@for c in $(CONTROLS); do jq -r --arg c $$c \
-	    '[$$c, (.b.auc.value, .delta.auc.value, .delta.auc.lo, .delta.auc.hi), (.b, .delta | .auc_member.value), .delta.auc_member.lo, .delta.auc_member.hi] | @tsv' \
+	    '[$$c, (.b.metrics.auc.value, .delta.auc.value, .delta.auc.lo, .delta.auc.hi), (.b.metrics, .delta | .auc_member.value), .delta.auc_member.lo, .delta.auc_member.hi] | @tsv' \
 	    $(DIR)/$$c.json || exit 1; done
-	@jq -r '["none", .a.auc.value, 0, 0, 0, .a.auc_member.value, 0, 0, 0] | @tsv' $(DIR)/no-history.json
+	@jq -r '["none", .a.metrics.auc.value, 0, 0, 0, .a.metrics.auc_member.value, 0, 0, 0] | @tsv' $(DIR)/no-history.json
 	@$(BUILD)/bin/brew-eval --compare $(DIR)/no-labels.scores $(DIR)/flip-labels.scores --json | \
 	    jq -r '["flip-labels less no-labels", "", .delta.auc.value, .delta.auc.lo, .delta.auc.hi, "", .delta.auc_member.value, .delta.auc_member.lo, .delta.auc_member.hi] | @tsv'
 
