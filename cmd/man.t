@@ -2,7 +2,7 @@
 # The examples of the manual, run in a folder in which the names they use exist. Before an example stands
 #
 #   .\" run             shell commands, each with or without a prompt: they succeed, say nothing on standard
-#                       error and print something (or leave a new file)
+#                       error (but how much of training is later than test) and print something (or leave a new file)
 #   .\" run: record     a prompt record: brew-score and brew-tokenize take it
 #   .\" run: PROGRAM    input of PROGRAM
 # shellcheck source=testdata/lib.sh
@@ -88,6 +88,8 @@ for file in *.example; do
         run sh -e example
         ;;
     esac
+    # a split of each member's own events makes training see later times than test, which is said
+    sed -i '/: [0-9.]* % of training events are later than a test question, on average$/d' err
     [ "$status" = 0 ] && [ ! -s err ] && [ -n "$(cat out)$(find . -maxdepth 1 -name '*.*' -newer before ! -name '*.example')" ]
     result $? "$file" || sed 's/^/# /' example err
 done
