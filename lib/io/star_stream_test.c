@@ -58,14 +58,16 @@ static int write_stream(const char *name, int batches, brew_err *err) {
     brew_star star = {0};
     brew_json *start = chain_of("brew-start"), *end = chain_of("brew-end");
     brew_out *out = brew_out_open(name, BREW_OUT_BINARY, err);
-    brew_star_writer *writer = out ? brew_star_write_start(out, "abc", 1000, NULL, start, err) : NULL;
+    brew_star_writer *writer =
+        out ? brew_star_write_start(out, "abc", 1000, NULL, start, err) : NULL;
     int status = writer ? 0 : -1;
     for (int i = 0; !status && i < batches; i++) {
         fill(&star, i + 1);
         status = brew_star_write(writer, &star, NULL, err);
     }
     brew_star_reset(&star);
-    if (!status) status = brew_star_write(writer, &star, NULL, err); // an empty batch is not written
+    if (!status)
+        status = brew_star_write(writer, &star, NULL, err); // an empty batch is not written
     if (!status)
         status = brew_star_write_end(writer, end, err);
     else

@@ -44,19 +44,19 @@ static bool has(const char *folder, const char *name) {
     return found;
 }
 
-int brew_folder_open(brew_folder *c, const char *folder, brew_err *err) {
+int brew_folder_open(brew_folder *c, const char *path, brew_err *err) {
     const unsigned reals = 1u << BREW_NPY_F32 | 1u << BREW_NPY_F64;
     const unsigned wholes = 1u << BREW_NPY_I32 | 1u << BREW_NPY_I64;
     const unsigned bytes = 1u << BREW_NPY_U8 | 1u << BREW_NPY_I8 | 1u << BREW_NPY_BOOL;
     *c = (brew_folder){.n = SIZE_MAX};
-    if (!has(folder, "scores"))
+    if (!has(path, "scores"))
         return brew_fail(err, BREW_NOINPUT,
-                         "%s: is a directory, without the scores.npy of a column folder", folder);
-    if (open_column(&c->scores, folder, "scores", reals, &c->n, err) < 0 ||
-        open_column(&c->targets, folder, "targets", bytes | wholes, &c->n, err) < 0 ||
-        open_column(&c->members, folder, "members", wholes, &c->n, err) < 0 ||
-        (has(folder, "weights") &&
-         open_column(&c->weights, folder, "weights", reals, &c->n, err) < 0)) {
+                         "%s: is a directory, without the scores.npy of a column folder", path);
+    if (open_column(&c->scores, path, "scores", reals, &c->n, err) < 0 ||
+        open_column(&c->targets, path, "targets", bytes | wholes, &c->n, err) < 0 ||
+        open_column(&c->members, path, "members", wholes, &c->n, err) < 0 ||
+        (has(path, "weights") &&
+         open_column(&c->weights, path, "weights", reals, &c->n, err) < 0)) {
         brew_folder_close(c);
         return -1;
     }

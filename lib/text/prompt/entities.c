@@ -127,5 +127,6 @@ int64_t brew_entities_since(const brew_entities *entities, size_t id) {
 }
 
 brew_field brew_entities_field(const brew_entities *entities, size_t row, size_t column) {
-    return row == SIZE_MAX ? (brew_field){0} : entities->fields[row * entities->n_columns + column];
+    if (row == SIZE_MAX) return (brew_field){0};
+    return entities->fields[row * entities->n_columns + column];
 }

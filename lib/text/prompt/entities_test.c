@@ -48,7 +48,7 @@ static void test_versions(void) {
        "%zu rows over time", n);
     for (int x = 0; x < IDS; x++)
         for (int t = 0; t <= DAYS; t++) {
-            char name[16], want[16] = "";
+            char name[32], want[32] = "";
             snprintf(name, sizeof name, "x%d", x);
             int latest = -1;
             for (size_t j = 0; j < n; j++)

@@ -336,7 +336,8 @@ static int take_candidate(const reading *r, const brew_field *fields, brew_err *
     if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
     if (!brew_is_id(fields[1])) return brew_row_bad(err, "no item");
     row.time = reader->at;
-    brew_field time = r->at.time < 0 ? (brew_field){0} : fields[r->at.time];
+    brew_field time = {0};
+    if (r->at.time >= 0) time = fields[r->at.time];
     if (r->at.time >= 0 && reader->at == BREW_TIME_NEVER &&
         (!time.ptr || !brew_time_parse(time.ptr, time.len, how->time_unit, &row.time)))
         return brew_row_bad(err, "the time is not one in the task's unit");
@@ -358,7 +359,8 @@ static int take_row(void *state, const brew_field *fields, brew_err *err) {
     if (reader->candidates) return take_candidate(r, fields, err);
     if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
     if (!r->log->slate && !brew_is_id(fields[1])) return brew_row_bad(err, "no item");
-    brew_field time = r->at.time < 0 ? (brew_field){0} : fields[r->at.time];
+    brew_field time = {0};
+    if (r->at.time >= 0) time = fields[r->at.time];
     if (r->at.time < 0)
         row.time = (int64_t)reader->n * 1000;
     else if (!time.ptr || !brew_time_parse(time.ptr, time.len, r->log->time_unit, &row.time))

@@ -100,7 +100,8 @@ static void score(brew_similar *s, const size_t *texts, size_t n, size_t n_query
 
 // Is text i behind text j in the order of taking?
 static bool later(const brew_similar *s, size_t i, size_t j) {
-    return s->scores[i] < s->scores[j] || (s->scores[i] == s->scores[j] && i < j);
+    double a = s->scores[i], b = s->scores[j];
+    return a < b || (a == b && i < j);
 }
 
 // A heap of the k best, the worst on top.
