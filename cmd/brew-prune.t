@@ -14,7 +14,6 @@ config() { # MODEL KEY
 
 layers=$(config "$tiny" num_hidden_layers)
 heads=$(config "$tiny" num_attention_heads)
-mlp=$(config "$tiny" intermediate_size)
 
 exits 0 "neurons and heads go" brew-prune -m "$tiny" -o cut --mlp 0.75 --heads 0.5 --multiple 4 \
     --summary cut.json calib.tar

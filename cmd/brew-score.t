@@ -144,6 +144,7 @@ ok "is named in the record" grep -q '"arithmetic":"[a-z0-9]*/generic"' "$work/ou
 exits 2 "a kernel level there is not" brew-score --kernel avx9000 -m "$tiny" one.jsonl
 
 # ---- a teacher's stream ----
+# shellcheck disable=SC2317 # called through ok
 teach() { brew-score -m "$tiny" -o taught.jsonl --teacher-stream "$@"; }
 ok "a stream with the teacher's logits" teach taught.tar prompts.jsonl
 scores taught.jsonl >got
