@@ -76,8 +76,10 @@ static void tell_row(const char *name, const char *format, double before, double
                      double rounded) {
     char cells[3][32];
     double values[] = {before, after, rounded};
-    for (int i = 0; i < 3; i++)
-        snprintf(cells[i], sizeof *cells, isnan(values[i]) ? "-" : format, values[i]);
+    for (int i = 0; i < 3; i++) {
+        snprintf(cells[i], sizeof *cells, "-");
+        if (!isnan(values[i])) snprintf(cells[i], sizeof *cells, format, values[i]);
+    }
     if (!cli.quiet) fprintf(stderr, "%-10s %12s %12s %12s\n", name, cells[0], cells[1], cells[2]);
     const char *const tails[] = {"before", "after", "bf16_logits"};
     for (int i = 0; i < 3; i++) {
