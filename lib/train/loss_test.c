@@ -52,7 +52,7 @@ static bool read_golden(char *line, struct loss *loss, double *value, float *gra
         field[i] = line;
     for (char *at = field[0]; (at = strchr(at, '\t')); *at++ = 0) continue;
     *loss = (struct loss){.k = 0};
-    snprintf(loss->name, sizeof loss->name, "%s", field[0]);
+    snprintf(loss->name, sizeof loss->name, "%.15s", field[0]);
     if (!strcmp(field[0], "labels") || !strcmp(field[0], "vocab")) {
         int target, got = sscanf(field[1], "%d %lf %8s", &target, &loss->offset, bits);
         if (got < 1) return false;

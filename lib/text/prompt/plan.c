@@ -137,7 +137,8 @@ static bool together(const planner *p, const brew_event *a, const brew_event *b)
     if (a->action < 0 && a->time != b->time) return false;
     if (a->action >= 0 && log->units && b->time > a->known) return false; // it could be told of a
     if (log->request_column || a->action < 0)
-        return a->request_len == b->request_len && !memcmp(a->request, b->request, a->request_len);
+        return a->request_len == b->request_len &&
+               (!a->request_len || !memcmp(a->request, b->request, a->request_len));
     return !log->slate || a->time == b->time;
 }
 
