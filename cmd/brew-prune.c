@@ -113,10 +113,7 @@ static int read_calibration(const char *path) {
 }
 
 static int open_model(void) {
-    enum brew_precision stored = brew_model_precision(&run.config, run.dir);
-    enum brew_precision wanted = precision == 1   ? BREW_PRECISION_F32
-                                 : precision == 2 ? BREW_PRECISION_BF16
-                                                  : stored;
+    enum brew_precision wanted = brew_model_precision(precision, &run.config, run.dir);
     run.be = brew_backend_open(cli.kernel, wanted, brew_cli_pool(&cli), &cli.err);
     run.model = run.be ? brew_model_open(run.dir, run.be, &cli.err) : NULL;
     return run.model ? 0 : -1;

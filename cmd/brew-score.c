@@ -120,10 +120,7 @@ static int open_all(const char *path) {
     if (!(run.in = brew_in_open(path, err)) || !(run.dir = brew_modeldir_open(model_path, err)) ||
         brew_config_read(&run.config, run.dir, err))
         return -1;
-    enum brew_precision stored = brew_model_precision(&run.config, run.dir);
-    enum brew_precision wanted = precision == 1   ? BREW_PRECISION_F32
-                                 : precision == 2 ? BREW_PRECISION_BF16
-                                                  : stored;
+    enum brew_precision wanted = brew_model_precision(precision, &run.config, run.dir);
     run.be = brew_backend_open(cli.kernel, wanted, brew_cli_pool(&cli), err);
     if (!run.be || !(run.model = brew_model_open(run.dir, run.be, err))) return -1;
     const char *name = wanted == BREW_PRECISION_F32 ? "f32" : "bf16";

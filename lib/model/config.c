@@ -375,7 +375,8 @@ void brew_config_inv_freq(const brew_config *config, float *inv_freq) {
     }
 }
 
-enum brew_precision brew_model_precision(const brew_config *config, const brew_modeldir *dir) {
-    bool f32 = config->dtype == BREW_F32 && !brew_modeldir_gguf(dir);
+enum brew_precision brew_model_precision(int choice, const brew_config *config,
+                                         const brew_modeldir *dir) {
+    bool f32 = choice ? choice == 1 : config->dtype == BREW_F32 && !brew_modeldir_gguf(dir);
     return f32 ? BREW_PRECISION_F32 : BREW_PRECISION_BF16;
 }

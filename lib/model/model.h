@@ -48,8 +48,10 @@ brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err
 void brew_model_free(brew_model *model);
 const brew_config *brew_model_config(const brew_model *model);
 brew_backend *brew_model_backend(const brew_model *model);
-// Default precision for a model as stored: F32 weights f32; BF16, F16 and GGUF bf16.
-enum brew_precision brew_model_precision(const brew_config *config, const brew_modeldir *dir);
+// What an option "auto|f32|bf16" chose, by its index, for this model. auto is as the weights are stored:
+// F32 f32; BF16, F16 and GGUF bf16.
+enum brew_precision brew_model_precision(int choice, const brew_config *config,
+                                         const brew_modeldir *dir);
 
 // Values on their way through a layer, for measuring what matters: [m, width] F32 on the host, what the
 // next product reads. In the last layer only the rows that answers are read at.

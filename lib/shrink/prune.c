@@ -34,11 +34,6 @@ int64_t brew_prune_neurons(const brew_config *config, double share, int64_t mult
 
 // ---- layers ----
 
-static int compare_values(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int rank_layers(struct job *job, brew_err *err) {
     int64_t n = job->config->layers;
     brew_quality quality;
@@ -109,17 +104,24 @@ static float *load(const struct job *job, enum brew_role role, int64_t layer, br
     return values;
 }
 
+static int compare_values(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 // Marks the `keep` largest of n values, of equals the first; returns the sum of the others.
 static double mark_largest(const double *values, int64_t n, int64_t keep, bool *mark) {
-    double lost = 0;
-    memset(mark, 0, (size_t)n * sizeof *mark);
-    for (; keep > 0; keep--) {
-        int64_t best = -1;
-        for (int64_t i = 0; i < n; i++)
-            if (!mark[i] && (best < 0 || values[i] > values[best])) best = i;
-        mark[best] = true;
+    double lost = 0, *sorted = brew_calloc((size_t)n, sizeof *sorted);
+    memcpy(sorted, values, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, compare_values);
+    double edge = sorted[n - keep];
+    int64_t equal = keep;
+    for (int64_t i = 0; i < n; i++) equal -= values[i] > edge;
+    for (int64_t i = 0; i < n; i++) {
+        mark[i] = values[i] > edge || (values[i] == edge && equal-- > 0);
+        lost += mark[i] ? 0 : values[i];
     }
-    for (int64_t i = 0; i < n; i++) lost += mark[i] ? 0 : values[i];
+    free(sorted);
     return lost;
 }
 
@@ -206,30 +208,25 @@ static int cut_neurons(struct job *job, brew_err *err) {
     const brew_config *c = job->config;
     brew_cut *cut = &job->out->cut;
     int64_t keep = brew_prune_neurons(c, job->options->mlp, job->options->multiple);
-    double *values = brew_calloc((size_t)c->mlp, 2 * sizeof *values), *sorted = values + c->mlp;
-    double total = 0, lost = 0;
+    double *values = brew_calloc((size_t)c->mlp, sizeof *values), total = 0, lost = 0;
+    bool *mark = brew_calloc((size_t)c->mlp, sizeof *mark);
     int status = 0;
-    for (int64_t i = 0; i < cut->n_layers && !status; i++) {
+    for (int64_t i = 0, n = 0; i < cut->n_layers && !status; i++) {
         float *w = load(job, BREW_DOWN, cut->layers[i], err);
         status = w ? 0 : -1;
         if (status) break;
         brew_importance_neurons(job->importance, cut->layers[i], w, values);
-        memcpy(sorted, values, (size_t)c->mlp * sizeof *sorted);
-        qsort(sorted, (size_t)c->mlp, sizeof *sorted, compare_values);
-        double edge = sorted[c->mlp - keep];
-        int64_t above = 0, n = 0, *list = cut->mlp + i * keep;
-        for (int64_t f = 0; f < c->mlp; f++) above += values[f] > edge;
-        for (int64_t f = 0, equal = keep - above; f < c->mlp; f++) {
-            bool stays = values[f] > edge || (values[f] == edge && equal-- > 0);
+        lost += mark_largest(values, c->mlp, keep, mark);
+        for (int64_t f = 0; f < c->mlp; f++) {
             total += values[f];
-            lost += stays ? 0 : values[f];
-            if (stays) list[n++] = f;
+            if (mark[f]) cut->mlp[n++] = f; // `keep` of each layer
         }
         free(w);
     }
     cut->n_mlp = keep;
     job->out->mlp_lost = total > 0 ? lost / total : 0;
     free(values);
+    free(mark);
     return status;
 }
 

@@ -105,9 +105,7 @@ static int score(struct job *job, const brew_modeldir *dir, brew_quality *qualit
     const brew_quantise_options *o = job->options;
     brew_config config;
     if (brew_config_read(&config, dir, err)) return -1;
-    enum brew_precision precision = o->precision == 1   ? BREW_PRECISION_F32
-                                    : o->precision == 2 ? BREW_PRECISION_BF16
-                                                        : brew_model_precision(&config, dir);
+    enum brew_precision precision = brew_model_precision(o->precision, &config, dir);
     brew_config_release(&config);
     brew_backend *be = brew_backend_open(o->kernel, precision, o->pool, err);
     brew_model *model = be ? brew_model_open(dir, be, err) : NULL;
@@ -168,8 +166,7 @@ static int refuse(const struct job *job, const brew_keep *keep, const char *when
 static int rank(struct job *job, brew_err *err) {
     const brew_quantise_options *o = job->options;
     brew_quantised *r = job->result;
-    enum brew_precision precision = o->precision == 1 ? BREW_PRECISION_F32 : BREW_PRECISION_BF16;
-    if (!o->precision) precision = brew_model_precision(o->config, o->dir);
+    enum brew_precision precision = brew_model_precision(o->precision, o->config, o->dir);
     brew_backend *be = brew_backend_open(o->kernel, precision, o->pool, err);
     if (!be) return -1;
     r->sensitivity = brew_calloc(job->n_groups, sizeof *r->sensitivity);

@@ -68,10 +68,8 @@ static int open_model(brew_run_parts *run, brew_err *err) {
     brew_json *config = brew_export_config(run->dir, err); // what could not be written at the end
     if (!config) return -1;
     brew_json_free(config);
-    enum brew_precision wanted = o->precision == 1   ? BREW_PRECISION_F32
-                                 : o->precision == 2 ? BREW_PRECISION_BF16
-                                 : o->init           ? BREW_PRECISION_F32
-                                                     : brew_model_precision(&run->config, run->dir);
+    int choice = o->init && !o->precision ? 1 : o->precision; // nothing is stored yet: f32
+    enum brew_precision wanted = brew_model_precision(choice, &run->config, run->dir);
     run->be = brew_backend_open(o->kernel, wanted, o->pool, err);
     if (!run->be) return -1;
     tell(run, o->note, "%s, kernels %s, precision %s, %d threads", run->config.family,

@@ -78,10 +78,7 @@ static int look_at_model(brew_teacher *teacher, const char *path, int precision,
         brew_config_read(&teacher->config, teacher->dir, err) ||
         check_tokenizer(teacher, student, err))
         return -1;
-    enum brew_precision wanted = precision == 1 ? BREW_PRECISION_F32
-                                 : precision == 2
-                                     ? BREW_PRECISION_BF16
-                                     : brew_model_precision(&teacher->config, teacher->dir);
+    enum brew_precision wanted = brew_model_precision(precision, &teacher->config, teacher->dir);
     teacher->be = brew_backend_open(kernel, wanted, pool, err);
     if (!teacher->be) return -1;
     brew_modeldir_digest(teacher->dir, teacher->digest);
