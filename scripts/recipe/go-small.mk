@@ -4,7 +4,8 @@
 #         STEPS="mlp:0.8 layers:0.8 heads:0.67 mlp:0.7 layers:0.7" [OUT=DIR]
 #
 # Stage 0 is BASE trained on the task's train events (or BASE itself with TRAINED=1); every step cuts the
-# last stage and distils from stage 0; the last stage is quantised to FP8 and INT8. A stage that is done
+# last stage, several ways at once if it is written mlp:0.8+layers:0.8, and distils from stage 0; the last stage
+# is quantised to FP8 and INT8. A stage that is done
 # is not done again, one that was stopped goes on. The chain ends early, and says so, where the lower end
 # of the paired difference of per-member AUC to stage 0 falls below -ALLOW: then cut less.
 #
@@ -12,7 +13,7 @@
 # intervals, and the paired differences to stage 0. What chooses (OUT/calib.tar, train events) never
 # judges (OUT/test.tar).
 BUILD ?= build
-TASK ?= testdata/movies-rates.task.json
+TASK ?= $(OUT)/films.task.json
 BASE ?= $(HOME)/.cache/brew/SmolLM2-135M-Instruct.gguf
 STEPS ?= mlp:0.8 layers:0.8 heads:0.67 mlp:0.7 layers:0.7
 OUT ?= $(BUILD)/recipe/go-small
@@ -21,16 +22,16 @@ TOKENS ?= 1000000
 STEP_TOKENS ?= 300000
 CALIBRATION ?= 128
 HISTORY ?= 50
-MEMBERS ?= 3
-LR ?= 5e-5
+SHARD ?= 1/3
+LR ?= 1e-4
 STEP_LR ?= 1e-4
-ALPHA ?= 0.5
+ALPHA ?= 0.9
 TAU ?= 1
 ALLOW ?= 0.02
 SEED ?= 1
 JOBS ?= 0
 PRUNE ?=
-LEARN ?= --history-weight 1 --order shuffle --batch 8 --schedule cosine --warmup 10
+LEARN ?= --history-weight 2 --order shuffle --batch 4 --betas 0.9,0.98 --schedule cosine --warmup 10 --precision bf16
 bin := $(BUILD)/bin
 steps := $(words $(STEPS))
 numbers := $(wordlist 1,$(steps),1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
@@ -38,12 +39,14 @@ before = $(words $(wordlist 2,$(1),$(numbers)))
 all_stages := 0 $(numbers) fp8 int8
 
 stages: $(OUT)/stages.tsv
-	@column -t -s '	' $<
+	@scripts/recipe/stages --text $<
 
+$(OUT)/films.task.json:
+	scripts/recipe/films $(OUT)
 $(OUT)/%.jsonl: $(TASK)
 	@mkdir -p $(@D)
 	$(bin)/brew-promptify -q --task $(TASK) --split $* --max-history $(HISTORY) \
-	    $(if $(filter test,$*),--questions 100 --shard 1/$(MEMBERS)) -o $@
+	    $(if $(filter test,$*),--questions 100 --shard $(SHARD)) -o $@
 $(OUT)/test.tar $(OUT)/train.tar: %.tar: %.jsonl
 	$(bin)/brew-tokenize -q -m $(BASE) -o $@ $<
 # Every so many records of the train events, so that all members may say what matters.
@@ -51,7 +54,8 @@ $(OUT)/calib.tar: $(OUT)/train.jsonl
 	awk -v n=$$(wc -l <$<) -v want=$(CALIBRATION) 'NR * want % n < want' $< | \
 	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
 
-learn = $(bin)/$(1) -j $(JOBS) --progress --seed $(SEED) $(LEARN)
+# Saved as they are served, in BF16, so that sizes compare.
+learn = $(bin)/$(1) --save-dtype bf16 -j $(JOBS) --progress --seed $(SEED) $(LEARN)
 $(OUT)/0/model.safetensors: $(OUT)/train.tar
 ifeq ($(TRAINED),)
 	$(call learn,brew-train) -m $(BASE) -o $(@D) --tokens $(TOKENS) --lr $(LR) $<
@@ -59,15 +63,17 @@ else
 	$(bin)/brew-quantize -q -m $(BASE) -o $(@D) --scheme bf16
 endif
 
+# Layers named by numbers, without a share, ask nothing of the calibration requests. ALPHA=0 learns from the labels alone, without asking the teacher.
+heal := $(if $(filter 0,$(ALPHA)),brew-train,brew-distill --teacher $(OUT)/0 --teacher-precision bf16 \
+    --alpha $(ALPHA) --tau $(TAU))
 # $(1): the stage, $(2): the one before, $(3): kind and share
 define step
 $(OUT)/cut$(1)/model.safetensors: $(OUT)/$(2)/model.safetensors $(OUT)/$(2).good $(OUT)/calib.tar
 	rm -rf $$(@D)
-	$(bin)/brew-prune -j $(JOBS) -m $(OUT)/$(2) -o $$(@D) --$(word 1,$(subst :, ,$(3))) \
-	    $(word 2,$(subst :, ,$(3))) $(PRUNE) $(OUT)/calib.tar
+	$(bin)/brew-prune -j $(JOBS) -m $(OUT)/$(2) -o $$(@D) $(addprefix --,$(subst :,=,$(subst +, ,$(3)))) \
+	    $(if $(findstring .,$(3)),$(PRUNE) $(OUT)/calib.tar)
 $(OUT)/$(1)/model.safetensors: $(OUT)/cut$(1)/model.safetensors $(OUT)/train.tar
-	$$(call learn,brew-distill) -m $(OUT)/cut$(1) --teacher $(OUT)/0 -o $$(@D) \
-	    --tokens $(STEP_TOKENS) --lr $(STEP_LR) --alpha $(ALPHA) --tau $(TAU) $(OUT)/train.tar
+	$$(call learn,$(heal)) -m $(OUT)/cut$(1) -o $$(@D) --tokens $(STEP_TOKENS) --lr $(STEP_LR) $(OUT)/train.tar
 endef
 $(foreach i,$(numbers),$(eval $(call step,$(i),$(call before,$(i)),$(word $(i),$(STEPS)))))
 
