@@ -22,9 +22,11 @@ const char *brew_control_idle(enum brew_control control, const brew_task *task) 
     bool labels = control == BREW_CONTROL_SHUFFLE_LABELS || control == BREW_CONTROL_FLIP_LABELS ||
                   control == BREW_CONTROL_NO_LABELS;
     if (labels && task->plain) return "its history tells no answers";
-    if (control == BREW_CONTROL_OTHER_NOTE && !tells_of_member(&task->note) &&
-        !tells_of_member(&task->profile))
-        return "neither note nor profile has a column of the member table";
+    bool other = control != BREW_CONTROL_OTHER_NOTE;
+    for (size_t i = 0; i < task->n_styles; i++)
+        other |=
+            tells_of_member(&task->styles[i].note) || tells_of_member(&task->styles[i].profile);
+    if (!other) return "neither note nor profile has a column of the member table";
     return NULL;
 }
 

@@ -13,11 +13,11 @@ brew_json *brew_task_leaks(const brew_task *task) {
     brew_json *leaks = brew_json_new_array();
     const brew_entity_table *members = &task->members;
     bool undated = false;
-    if (members->source.path && members->columns.n && !members->source.valid_from)
+    if (members->source.path && members->told && !members->source.valid_from)
         say(leaks, "the member table has no valid_from: prompts of any time show the same row");
     for (size_t i = 0; i < task->n_item_tables; i++) {
         const brew_entity_table *items = &task->item_tables[i];
-        undated |= items->source.path && items->columns.n && !items->source.valid_from;
+        undated |= items->source.path && items->told && !items->source.valid_from;
     }
     if (undated)
         say(leaks, "the item table has no valid_from: prompts of any time show the same row");

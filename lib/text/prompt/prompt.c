@@ -12,6 +12,7 @@ int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn
                        brew_err *err) {
     *out = (brew_prompter){.task = task};
     out->share = 1;
+    out->style = SIZE_MAX;
     out->max_history = (size_t)task->max_history;
     out->max_questions = (size_t)task->max_questions;
     for (int split = 0; split < BREW_SPLITS; split++) out->wanted[split] = true;
@@ -93,6 +94,15 @@ static uint64_t record_hash(const brew_subject *s) {
                        brew_hash64(task, strlen(task), s->record->number));
 }
 
+// Training reads all styles, judging one.
+static size_t style_of(const brew_subject *s) {
+    const brew_prompter *p = s->prompter;
+    if (p->style != SIZE_MAX) return p->style;
+    if (s->record->candidates || s->record->split != BREW_SPLIT_TRAIN) return 0;
+    uint64_t record = record_hash(s);
+    return brew_hash64(&record, sizeof record, p->seed) % p->task->n_styles;
+}
+
 // A section, of the member or of another one.
 static void write_section(brew_subject *s, const brew_template *section, bool other, uint64_t draw,
                           brew_buf *query) {
@@ -120,15 +130,17 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
     s->shown = scratch->shown;
     s->n_shown = scratch->n_shown;
-    const brew_template *sections[] = {&task->instruction, &task->note, &task->profile,
-                                       &task->heading};
+    const brew_style *style = &task->styles[s->style];
+    const brew_template *sections[] = {&style->instruction, &style->note, &style->profile,
+                                       &style->heading};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         write_section(s, sections[i], control == BREW_CONTROL_OTHER_NOTE && (i == 1 || i == 2),
                       draw, query);
     for (size_t i = 0; i < scratch->n_shown; i++) {
         brew_subject_take(s, scratch->shown[i]);
         scratch->lines[i] = (int64_t)query->len;
-        brew_template_render(&task->logs[s->event->log].line, brew_subject_value, s, query);
+        brew_template_render(&task->logs[s->event->log].lines[s->style], brew_subject_value, s,
+                             query);
         scratch->offsets[i] = (int64_t)query->len;
         if (scratch->labels[i] >= 0)
             brew_buf_adds(query,
@@ -137,17 +149,17 @@ static void write_query(brew_subject *s, brew_prompt_scratch *scratch) {
     }
     brew_subject_take(s, scratch->plan.asked[s->record->asked]);
     if (brew_control_keeps_summary(control))
-        brew_template_render(&task->summary, brew_subject_value, s, query);
+        brew_template_render(&style->summary, brew_subject_value, s, query);
 }
 
-// The texts of all lines, to choose among.
+// The texts of all lines in the first style, to choose among: the others' choice is the same.
 static void learn_lines(brew_subject *s, brew_prompt_scratch *scratch) {
     brew_similar_reset(&scratch->similar);
     for (size_t i = 0; i < s->member->n; i++) {
         brew_buf_reset(&scratch->text);
         brew_subject_take(s, i);
-        brew_template_render(&s->prompter->task->logs[s->event->log].line, brew_subject_value, s,
-                             &scratch->text);
+        brew_template_render(&s->prompter->task->logs[s->event->log].lines[0], brew_subject_value,
+                             s, &scratch->text);
         brew_similar_add(&scratch->similar, scratch->text.ptr, scratch->text.len);
     }
 }
@@ -191,7 +203,8 @@ static void choose_lines(brew_subject *s, brew_prompt_scratch *scratch,
         brew_subject_take(s, scratch->plan.asked[record->asked + i]);
         const brew_log *log = &task->logs[s->event->log];
         for (size_t k = 0; k < log->n_questions; k++) {
-            brew_template_render(&log->questions[k].text, brew_subject_value, s, &scratch->text);
+            brew_template_render(&log->questions[k].texts[0], brew_subject_value, s,
+                                 &scratch->text);
             brew_buf_addc(&scratch->text, '\n');
         }
     }
@@ -244,6 +257,7 @@ static void write_record(brew_subject *s, brew_prompt_scratch *scratch,
     brew_buf_adds(out, "{\"id\":");
     brew_json_write_string(out, text->ptr, text->len);
     s->record = record;
+    s->style = style_of(s);
     choose_lines(s, scratch, record);
     brew_control_lines(s->prompter->control, s->prompter->seed, record_hash(s), scratch->shown,
                        &scratch->n_shown);

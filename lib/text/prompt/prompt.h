@@ -33,6 +33,7 @@ typedef struct brew_prompter {
     enum brew_control control;
     bool stats;    // count answers and lengths into each scratch
     uint64_t seed; // of what is drawn
+    size_t style;  // of all records; SIZE_MAX, unless changed: as they are drawn
     double share;  // of train records that are written: 1, unless changed
     const size_t
         *cuts; // [n_cuts] lengths to which histories of all but train are cut short, besides

@@ -17,8 +17,8 @@ typedef struct items {
     const brew_log *log;
     const brew_actions *actions;
     const brew_event *events;
-    const size_t *asked;
-    size_t n, kinds; // n items: events times kinds
+    const size_t *asked, *item_rows; // item_rows: of each event
+    size_t n, kinds;                 // n items: events times kinds
 } items;
 
 static const brew_event *event_of(const items *it, size_t i) {
@@ -65,7 +65,7 @@ static void add_questions(brew_subject *s, const items *it, brew_buf *text, brew
     for (size_t i = 0; i < it->n; i++) {
         brew_buf_reset(text);
         brew_subject_take(s, it->asked[i / it->kinds]);
-        brew_template_render(&kind_of(it, i)->text, brew_subject_value, s, text);
+        brew_template_render(&kind_of(it, i)->texts[s->style], brew_subject_value, s, text);
         between(out, i);
         brew_json_write_string(out, text->ptr ? text->ptr : "", text->len);
     }
@@ -150,15 +150,30 @@ static void add_field(brew_buf *out, brew_field field) {
         brew_json_write_string(out, field.ptr, field.len);
 }
 
+static void add_key(brew_buf *out, const char *name) {
+    brew_buf_addc(out, ',');
+    add_string(out, name);
+    brew_buf_addc(out, ':');
+}
+
 // A column of the log, as an array of item_meta.
 static void add_column(const items *it, size_t column, brew_buf *out) {
-    brew_buf_addc(out, ',');
-    add_string(out, it->log->context.names[column]);
-    brew_buf_adds(out, ":[");
+    add_key(out, it->log->context.names[column]);
     for (size_t i = 0; i < it->n; i++) {
         const brew_event *event = event_of(it, i);
-        between(out, i);
+        brew_buf_addc(out, i ? ',' : '[');
         add_field(out, event->context ? event->context[column] : (brew_field){NULL, 0});
+    }
+    brew_buf_addc(out, ']');
+}
+
+// A column of the log's item table, as of each question.
+static void add_item_column(const items *it, size_t column, brew_buf *out) {
+    const brew_entities *table = &it->prompter->items[it->log->items];
+    add_key(out, it->task->item_tables[it->log->items].columns.names[column]);
+    for (size_t i = 0; i < it->n; i++) {
+        brew_buf_addc(out, i ? ',' : '[');
+        add_field(out, brew_entities_field(table, it->item_rows[it->asked[i / it->kinds]], column));
     }
     brew_buf_addc(out, ']');
 }
@@ -211,6 +226,8 @@ static void add_item_meta(const items *it, brew_buf *out) {
         brew_buf_addc(out, ']');
     }
     for (size_t k = 0; k < it->log->n_meta; k++) add_column(it, it->log->meta[k], out);
+    for (size_t k = 0; k < it->task->item_tables[it->log->items].n_meta; k++)
+        add_item_column(it, k, out);
     brew_buf_addc(out, '}');
 }
 
@@ -309,9 +326,10 @@ static void add_cold(brew_buf *out, const char *key, bool cold) {
     brew_buf_addf(out, ",\"%s\":%s", key, cold ? "true" : "false");
 }
 
-static void add_meta(const items *it, const brew_member *member, size_t shown,
+static void add_meta(const items *it, const brew_subject *s, size_t shown,
                      const brew_plan_record *record, brew_buf *out) {
     const brew_event *first = event_of(it, 0);
+    const brew_member *member = s->member;
     brew_buf_adds(out, ",\"meta\":{\"task\":\"");
     brew_buf_adds(out, it->log->task ? it->log->task : it->task->name);
     if (it->log->surface) {
@@ -331,6 +349,8 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     }
     const brew_datasplit *split = &it->task->split;
     const char *task = it->log->task ? it->log->task : it->task->name;
+    if (it->task->styles[s->style].name)
+        brew_buf_addf(out, ",\"style\":\"%s\"", it->task->styles[s->style].name);
     if (it->prompter->control)
         brew_buf_addf(out, ",\"control\":\"%s\"", brew_control_name(it->prompter->control));
     if (record->kept != SIZE_MAX) brew_buf_addf(out, ",\"truncated\":%zu", record->kept);
@@ -347,7 +367,12 @@ static void add_meta(const items *it, const brew_member *member, size_t shown,
     brew_buf_add_i64(out, (int64_t)shown);
     brew_buf_adds(out, ",\"split\":\"");
     brew_buf_adds(out, record->candidates ? "candidates" : brew_split_name(record->split));
-    brew_buf_adds(out, "\"}}\n");
+    brew_buf_addc(out, '"');
+    for (size_t k = 0; k < it->task->members.n_meta; k++) {
+        add_key(out, it->task->members.columns.names[k]);
+        add_field(out, brew_entities_field(&it->prompter->members, s->member_row, k));
+    }
+    brew_buf_adds(out, "}}\n");
 }
 
 // For brew_stats: what is asked, and what the history answers.
@@ -360,7 +385,7 @@ static void count(brew_subject *s, const items *it, brew_prompt_scratch *scratch
     for (size_t i = 0; i < it->n; i++) {
         brew_buf_reset(text);
         brew_subject_take(s, it->asked[i / it->kinds]);
-        brew_template_render(&kind_of(it, i)->text, brew_subject_value, s, text);
+        brew_template_render(&kind_of(it, i)->texts[s->style], brew_subject_value, s, text);
         brew_stats_text(stats, side, BREW_STATS_ITEM, text->ptr, text->len);
         brew_stats_answer(stats, side, event_of(it, i)->log, i % it->kinds, target_of(it, i));
     }
@@ -377,6 +402,7 @@ void brew_record_write(brew_subject *s, brew_prompt_scratch *scratch,
                 .member = s->member,
                 .task = task,
                 .events = s->member->events,
+                .item_rows = s->item_rows,
                 .asked = scratch->plan.asked + record->asked};
     size_t log = it.events[it.asked[0]].log;
     it.log = &task->logs[log];
@@ -391,5 +417,6 @@ void brew_record_write(brew_subject *s, brew_prompt_scratch *scratch,
     add_items(&it, record->candidates, out);
     if (has_log_odds(&it)) add_item_offsets(&it, out);
     add_lines(scratch, &it, record, out);
-    add_meta(&it, s->member, scratch->n_shown, record, out);
+    brew_subject_take(s, it.asked[0]);
+    add_meta(&it, s, scratch->n_shown, record, out);
 }

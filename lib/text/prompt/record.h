@@ -11,6 +11,7 @@ typedef struct brew_subject {
     const brew_event *event; // in the sections the earliest question
     const brew_plan *plan;
     const brew_plan_record *record; // what the summary counts up to
+    size_t style;                   // in which it is told
     size_t member_id, member_row;   // the row as of the event
     const size_t *item_rows;        // [member->n] as of each event
     const size_t *shown;            // [n_shown] events of the record's lines

@@ -35,20 +35,24 @@ int brew_task_read_source(const brew_keys *keys, const brew_json *object, const 
 }
 
 int brew_task_read_table(const brew_keys *keys, const brew_json *object, const char *where,
-                         const char *key, enum brew_time_unit events_unit, brew_entity_table *out) {
+                         const char *key, const char *taken, enum brew_time_unit events_unit,
+                         brew_entity_table *out) {
     brew_json *table;
     int unit = events_unit == BREW_TIME_ROW ? BREW_TIME_S : (int)events_unit;
     int status = brew_keys_object(keys, object, where, key, false, &table);
     if (status <= 0) return status;
     brew_place place = brew_place_of(where, key);
     brew_source *source = &out->source;
-    if (brew_keys_known(keys, table, place.text, "file format header id valid_from time_unit") ||
+    if (brew_keys_known(keys, table, place.text,
+                        "file format header id valid_from time_unit meta") ||
         brew_task_read_source(keys, table, place.text, source) ||
         brew_keys_string(keys, table, place.text, "id", true, &source->id) < 0 ||
         brew_keys_string(keys, table, place.text, "valid_from", false, &source->valid_from) < 0 ||
-        brew_keys_choice(keys, table, place.text, "time_unit", "s ms iso8601 mdy", &unit) < 0)
+        brew_keys_choice(keys, table, place.text, "time_unit", "s ms iso8601 mdy", &unit) < 0 ||
+        brew_task_read_meta(keys, table, place.text, taken, &out->columns))
         return -1;
     source->time_unit = (enum brew_time_unit)unit;
+    out->n_meta = out->columns.n;
     if (out->source.path) return 1;
     return brew_keys_fail(keys, place.text, "lacks the key \"file\", a string");
 }
@@ -76,10 +80,12 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     if (brew_keys_known(
             &keys, keys.root, "",
             "task events sources members items actions positive features offsets negatives "
-            "templates history questions candidates split") ||
+            "templates styles history questions candidates split") ||
         read_name(&keys, task) || brew_task_read_logs(&keys, task) ||
-        brew_task_read_table(&keys, keys.root, "", "members", task->logs[0].time_unit,
-                             &task->members) < 0 ||
+        brew_task_read_table(&keys, keys.root, "", "members",
+                             "task surface member request time control truncated window style "
+                             "cold_member cold_task history shown split sampled",
+                             task->logs[0].time_unit, &task->members) < 0 ||
         brew_task_read_negatives(&keys, task) || brew_task_read_features(&keys, task) ||
         brew_task_read_templates(&keys, task) || brew_task_read_split(&keys, task) ||
         brew_task_read_limits(&keys, task) || brew_task_read_candidates(&keys, task)) {
@@ -88,6 +94,12 @@ brew_task *brew_task_load(const char *path, brew_err *err) {
     }
     brew_keys_release(&keys);
     return task;
+}
+
+size_t brew_task_style(const brew_task *task, const char *name) {
+    for (size_t i = 0; i < task->n_styles; i++)
+        if (task->styles[i].name && !strcmp(task->styles[i].name, name)) return i;
+    return SIZE_MAX;
 }
 
 static void free_source(brew_source *source) {
@@ -120,7 +132,20 @@ static void free_actions(brew_actions *actions) {
     free(actions->list);
 }
 
-static void free_log(brew_log *log) {
+static void free_templates(brew_template *templates, size_t n) {
+    for (size_t i = 0; templates && i < n; i++) brew_template_release(&templates[i]);
+    free(templates);
+}
+
+static void free_style(brew_style *style) {
+    brew_template *sections[] = {&style->instruction, &style->note, &style->profile,
+                                 &style->heading, &style->summary};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        brew_template_release(sections[i]);
+    free(style->name);
+}
+
+static void free_log(const brew_task *task, brew_log *log) {
     char *texts[] = {log->surface,        log->task,          log->member_column,
                      log->item_column,    log->value_column,  log->time_column,
                      log->request_column, log->weight_column, log->split_column};
@@ -129,25 +154,24 @@ static void free_log(brew_log *log) {
     free_columns(&log->key);
     free_columns(&log->context);
     free(log->meta);
-    brew_template_release(&log->line);
+    free_templates(log->lines, task->n_styles);
     for (size_t i = 0; i < log->n_questions; i++) {
         free(log->questions[i].name);
         free(log->questions[i].labels[0]);
         free(log->questions[i].labels[1]);
-        brew_template_release(&log->questions[i].text);
+        free_templates(log->questions[i].texts, task->n_styles);
     }
     free(log->questions);
 }
 
 void brew_task_free(brew_task *task) {
     if (!task) return;
-    for (size_t i = 0; i < task->n_logs; i++) free_log(&task->logs[i]);
+    for (size_t i = 0; i < task->n_logs; i++) free_log(task, &task->logs[i]);
     for (size_t i = 0; i < task->n_action_sets; i++) free_actions(&task->action_sets[i]);
     for (size_t i = 0; i < task->n_item_tables; i++) free_table(&task->item_tables[i]);
     free_table(&task->members);
-    brew_template *templates[] = {&task->instruction, &task->note, &task->profile, &task->heading,
-                                  &task->summary};
-    for (size_t i = 0; i < 5; i++) brew_template_release(templates[i]);
+    for (size_t i = 0; i < task->n_styles; i++) free_style(&task->styles[i]);
+    free(task->styles);
     free_columns(&task->counted);
     if (task->features) brew_features_release(task->features);
     free(task->features);

@@ -61,10 +61,12 @@ typedef struct brew_columns {
     size_t n;
 } brew_columns;
 
-// A table of members or items, with the columns that templates use.
+// A table of members or items, with the columns that templates and records use.
 typedef struct brew_entity_table {
     brew_source source; // no path: there is none
     brew_columns columns;
+    size_t n_meta; // the first of the columns are written into item_meta, or a record's meta
+    bool told;     // a template has one of the columns
 } brew_entity_table;
 
 // A kind of question about an event: the choice among the actions, or whether one of them was done.
@@ -72,8 +74,16 @@ typedef struct brew_question {
     char *name;
     int action;      // -1: the choice; otherwise labels[0] if that action was done, else labels[1]
     char *labels[2]; // NULL for the choice
-    brew_template text;
+    brew_template *texts; // [n_styles]
 } brew_question;
+
+// A style: one set of templates. A record is told and asked in one. Those of logs stand there.
+typedef struct brew_style {
+    char *name; // NULL: the only one, which has none
+    // Sections: one that is not empty ends in a newline. The summary stands behind the history.
+    brew_template instruction, note, profile, heading, summary;
+} brew_style;
+enum { BREW_STYLES_MAX = 100 };
 
 // A log: rows of who did what with which item, and when. Its rows are either events as they stand, one
 // for each (member, item, time), whose action is known at once; or they collapse to units: rows of one
@@ -95,7 +105,7 @@ typedef struct brew_log {
     int split;     // enum brew_split of all its events, -1: the task's split decides
     enum brew_time_unit time_unit;
     size_t actions, items;    // in the task's action_sets and item_tables
-    brew_template line;       // of a past event
+    brew_template *lines;     // [n_styles] of a past event
     brew_question *questions; // [n_questions]
     size_t n_questions;
 } brew_log;
@@ -143,8 +153,8 @@ typedef struct brew_task {
     size_t n_action_sets, n_actions;         // n_actions: of all sets
     brew_entity_table members, *item_tables; // [n_item_tables]
     size_t n_item_tables;
-    // Sections: one that is not empty ends in a newline. The summary stands behind the history.
-    brew_template instruction, note, profile, heading, summary;
+    brew_style *styles; // [n_styles], one at least
+    size_t n_styles;
     struct brew_features *features;       // features.h; NULL: none
     brew_columns counted;                 // names of actions that the summary counts
     struct brew_negatives_how *negatives; // negatives.h; NULL: none
@@ -162,6 +172,9 @@ typedef struct brew_task {
 // NULL on failure: BREW_USAGE for a wrong task, BREW_NOINPUT where the file cannot be opened.
 brew_task *brew_task_load(const char *path, brew_err *err);
 void brew_task_free(brew_task *task);
+
+// The number of a style, or SIZE_MAX.
+size_t brew_task_style(const brew_task *task, const char *name);
 
 static inline const brew_actions *brew_log_actions(const brew_task *task, size_t log) {
     return &task->action_sets[task->logs[log].actions];

@@ -47,6 +47,21 @@ int brew_task_read_columns(const brew_keys *keys, const brew_json *object, const
     return status < 0 ? -1 : 0;
 }
 
+int brew_task_read_meta(const brew_keys *keys, const brew_json *object, const char *where,
+                        const char *taken, brew_columns *out) {
+    if (brew_task_read_columns(keys, object, where, "meta", out)) return -1;
+    for (size_t i = 0; i < out->n; i++)
+        for (const char *at = taken; *at; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            if (strlen(out->names[i]) == n && !strncmp(out->names[i], at, n))
+                return brew_keys_fail(keys,
+                                      brew_place_at(brew_place_of(where, "meta").text, i).text,
+                                      "has the name of what records have anyway");
+            at += n;
+        }
+    return 0;
+}
+
 // The columns of what, who and when.
 static int read_rows(const brew_keys *keys, const brew_json *object, const char *where,
                      brew_log *log) {
@@ -90,7 +105,7 @@ static int read_units(const brew_keys *keys, const brew_json *object, const char
                               "the first row others belong to it");
     if (!log->units && (log->lag_ms || log->until != INT64_MAX))
         return brew_keys_fail(keys, where, "has \"lag\" or \"until\", and so needs \"window\"");
-    status = brew_task_read_columns(keys, object, where, "meta", &meta);
+    status = brew_task_read_meta(keys, object, where, BREW_ITEM_META_TAKEN, &meta);
     log->meta = brew_calloc(meta.n + 1, sizeof *log->meta);
     for (size_t i = 0; i < meta.n; i++) {
         log->meta[log->n_meta++] = brew_columns_add(&log->context, meta.names[i]);
@@ -141,12 +156,22 @@ static int read_log_items(const brew_keys *keys, const brew_json *object, const 
     bool own = object && brew_json_get(object, "items");
     if (!own && *shared != SIZE_MAX) {
         log->items = *shared;
-        return 0;
+    } else {
+        log->items = task->n_item_tables++;
+        if (!own) *shared = log->items;
+        if (brew_task_read_table(keys, own ? object : keys->root, own ? where : "", "items",
+                                 BREW_ITEM_META_TAKEN " position", log->time_unit,
+                                 &task->item_tables[log->items]) < 0)
+            return -1;
     }
-    log->items = task->n_item_tables++;
-    if (!own) *shared = log->items;
-    return brew_task_read_table(keys, own ? object : keys->root, own ? where : "", "items",
-                                log->time_unit, &task->item_tables[log->items]) < 0;
+    const brew_entity_table *table = &task->item_tables[log->items];
+    for (size_t i = 0; i < table->n_meta; i++)
+        for (size_t k = 0; k < log->n_meta; k++)
+            if (!strcmp(table->columns.names[i], log->context.names[log->meta[k]]))
+                return brew_keys_fail(keys, brew_place_of(where, "meta").text,
+                                      "names a column that \"items.meta\" names, too: %s",
+                                      table->columns.names[i]);
+    return 0;
 }
 
 static int read_log(const brew_keys *keys, const brew_json *object, const char *where, bool source,
@@ -156,7 +181,8 @@ static int read_log(const brew_keys *keys, const brew_json *object, const char *
     "file format header member item slate time time_unit value request key window lag until " \
     "weight meta split split_column"
     if (brew_keys_known(keys, object, where,
-                        source ? "name task items actions positive templates kinds " ROWS : ROWS) ||
+                        source ? "name task items actions positive templates styles kinds " ROWS
+                               : ROWS) ||
         read_rows(keys, object, where, log) || read_units(keys, object, where, log) ||
         read_given_split(keys, object, where, log))
         return -1;
@@ -205,19 +231,4 @@ int brew_task_read_logs(const brew_keys *keys, brew_task *task) {
         task->n_actions += task->action_sets[i].n;
     }
     return 0;
-}
-
-int brew_task_read_templates(const brew_keys *keys, brew_task *task) {
-    const brew_json *sources = brew_json_get(keys->root, "sources");
-    for (size_t i = 0; i < task->n_logs; i++) {
-        brew_log *log = &task->logs[i];
-        brew_place where = brew_place_at("sources", i);
-        if (brew_task_read_log_templates(keys, sources ? brew_json_at(sources, i) : NULL,
-                                         sources ? where.text : "events", task, log))
-            return -1;
-        if (log->key.n + log->context.n > 400)
-            return brew_keys_fail(keys, sources ? where.text : "events",
-                                  "uses more than 400 columns");
-    }
-    return brew_task_read_sections(keys, task);
 }
