@@ -15,13 +15,6 @@ void brew_buf_reserve(brew_buf *buf, size_t extra) {
     BREW_GROW(buf->ptr, need, buf->cap);
 }
 
-void brew_buf_add(brew_buf *buf, const void *bytes, size_t len) {
-    brew_buf_reserve(buf, len);
-    if (len) memcpy(buf->ptr + buf->len, bytes, len);
-    buf->len += len;
-    buf->ptr[buf->len] = 0;
-}
-
 void brew_buf_addf(brew_buf *buf, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
@@ -41,10 +34,17 @@ void brew_buf_release(brew_buf *buf) {
 }
 
 void brew_buf_add_i64(brew_buf *buf, int64_t value) {
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334"
+        "3536373839404142434445464748495051525354555657585960616263646566676869"
+        "707172737475767778798081828384858687888990919293949596979899";
     char digits[24], *end = digits + sizeof digits, *p = end;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do *--p = (char)('0' + rest % 10);
-    while (rest /= 10);
+    for (; rest >= 100; rest /= 100) memcpy(p -= 2, pairs + 2 * (rest % 100), 2);
+    if (rest >= 10)
+        memcpy(p -= 2, pairs + 2 * rest, 2);
+    else
+        *--p = (char)('0' + rest);
     if (value < 0) *--p = '-';
     brew_buf_add(buf, p, (size_t)(end - p));
 }

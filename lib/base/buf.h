@@ -15,10 +15,15 @@ typedef struct brew_buf {
 } brew_buf;
 
 void brew_buf_reserve(brew_buf *buf, size_t extra); // room for extra bytes and the NUL
-void brew_buf_add(brew_buf *buf, const void *bytes, size_t len);
 void brew_buf_addf(brew_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void brew_buf_release(brew_buf *buf);
 
+static inline void brew_buf_add(brew_buf *buf, const void *bytes, size_t len) {
+    if (buf->cap - buf->len <= len) brew_buf_reserve(buf, len);
+    if (len) memcpy(buf->ptr + buf->len, bytes, len);
+    buf->len += len;
+    buf->ptr[buf->len] = 0;
+}
 static inline void brew_buf_adds(brew_buf *buf, const char *text) {
     brew_buf_add(buf, text, strlen(text));
 }

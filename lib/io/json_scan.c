@@ -70,13 +70,24 @@ static bool escape(struct scan *s) {
     return true;
 }
 
+// The bytes before the first marked one, as far as they are known; 8 without a mark.
+static size_t run_before(uint64_t marks) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
+#else
+    return marks ? 0 : 8;
+#endif
+}
+
 // At the opening quote; leaves at behind the closing one.
 static bool string(struct scan *s) {
     s->at++;
     for (;;) {
         uint64_t word;
-        while (s->len - s->at >= 8 && (memcpy(&word, s->text + s->at, 8), !special(word)))
-            s->at += 8;
+        for (size_t run = 8; run == 8 && s->len - s->at >= 8; s->at += run) {
+            memcpy(&word, s->text + s->at, 8);
+            run = run_before(special(word));
+        }
         if (s->at == s->len) return wrong(s, "");
         unsigned char c = (unsigned char)s->text[s->at];
         if (c == '"') {
@@ -87,6 +98,8 @@ static bool string(struct scan *s) {
             if (!escape(s)) return false;
         } else if (c < 0x20) {
             return wrong(s, "a control character in a string");
+        } else if (c < 0x80) {
+            s->at++;
         } else {
             size_t step = brew_utf8_len(s->text + s->at, s->len - s->at);
             if (!step) return wrong(s, "not UTF-8");

@@ -8,7 +8,10 @@
 // byte order mark at the start is skipped. Rows must be UTF-8 without NUL.
 //
 // Life cycle: open naming the columns wanted, take rows until 0 or a lasting error, close. Not shared
-// between threads.
+// between threads, but for the parts of a round:
+//
+//     while ((n_parts = brew_table_round(table, pool, 8, read_part, states, &err)) > 0)
+//         for (ptrdiff_t i = 0; i < n_parts; i++) use(&states[i]);
 #ifndef BREW_IO_TABLE_H
 #define BREW_IO_TABLE_H
 
@@ -17,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pool.h"
 
 typedef struct brew_table brew_table;
 
@@ -56,8 +60,23 @@ bool brew_table_failed(const brew_table *table);
 // in the (decoded) file without the line's end. Messages of bad rows do not say the place themselves.
 uint64_t brew_table_line_number(const brew_table *table);
 void brew_table_raw(const brew_table *table, const char **bytes, size_t *len);
-// The bytes read so far, and their SHA-256; the digest of the whole after brew_table_next gave 0.
-uint64_t brew_table_bytes(const brew_table *table);
-void brew_table_digest(brew_table *table, char hex[65]);
+
+// A stretch of rows.
+typedef struct brew_table_part brew_table_part;
+// The part's next row, as brew_table_next gives it, but that a lasting error is the end here, and fails the next round.
+// Pointers are good until the next row is taken, raw bytes until the next round.
+int brew_part_next(brew_table_part *part, const brew_field **fields, brew_err *err);
+void brew_part_raw(const brew_table_part *part, const char **bytes, size_t *len);
+uint64_t brew_part_line(const brew_table_part *part); // of the last row, from 0 in the part
+
+// Takes all rows of a part. It may be called twice for a part, one call after the other, with other rows
+// the second time: what the first call did is then void. (Where a part begins is a guess while others are read: a
+// line's end may stand inside quotes.) For part 0 it is called once.
+typedef void brew_part_fn(void *arg, size_t part, brew_table_part *rows);
+// Reads rows in up to max_parts parts on the pool's threads: the number of parts read, each of which holds
+// the rows behind those of the part before; 0 at the clean end; -1 a lasting error.
+ptrdiff_t brew_table_round(brew_table *table, brew_pool *pool, size_t max_parts, brew_part_fn *work,
+                           void *arg, brew_err *err);
+uint64_t brew_table_part_line(const brew_table *table, size_t part); // of its first row, from 1
 
 #endif

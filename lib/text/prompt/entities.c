@@ -86,8 +86,10 @@ int brew_entities_load(brew_entities *out, const brew_source *source, const brew
     names[n++] = source->id;
     if (source->valid_from) names[n++] = source->valid_from;
     for (size_t i = 0; i < columns->n; i++) names[n++] = columns->names[i];
-    int status =
-        brew_rows_read(source->path, source, names, n, take_row, &l, reject, arg, counts, err);
+    void *state = &l;
+    const brew_rows_taker taker = {
+        .take = take_row, .states = &state, .n_states = 1, .reject = reject, .arg = arg};
+    int status = brew_rows_read(source->path, source, names, n, &taker, counts, err);
     free(names);
     brew_intern_release(&l.seen);
     brew_buf_release(&l.key);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "text/prompt/sortkey.h"
 
 enum { MAX_COLUMNS = 512, ABSENT = 0xffff, CANDIDATE = 0xff }; // CANDIDATE: instead of a log
 
@@ -14,67 +15,60 @@ int brew_row_bad(brew_err *err, const char *why) {
 
 // ---- strings in the order wanted ----
 
-static void put_be(brew_buf *out, uint64_t value, int bytes) {
-    while (bytes-- > 0) brew_buf_addc(out, (char)(unsigned char)(value >> 8 * bytes));
+// Room for a row's pieces and what stands between them; then its end is told.
+static char *begin_row(const brew_row *row, brew_buf *out) {
+    enum { BETWEEN = 64 };
+    brew_buf_reserve(out, row->member.len + row->item.len + row->key.len + row->rest.len + BETWEEN);
+    return out->ptr + out->len;
 }
 
-static uint64_t get_be(brew_cursor *c, int bytes) {
-    uint64_t value = 0;
-    while (bytes-- > 0) value = value << 8 | (unsigned char)*c->at++;
-    return value;
+static void end_row(char *at, brew_buf *out) {
+    *at = 0;
+    out->len = (size_t)(at - out->ptr);
 }
 
-void brew_put_be64(brew_buf *out, uint64_t value) {
-    put_be(out, value, 8);
+static char *put_u8(char *at, size_t value) {
+    *at = (char)(unsigned char)value;
+    return at + 1;
 }
 
-void brew_put_time(brew_buf *out, int64_t time) {
-    put_be(out, (uint64_t)time ^ (uint64_t)1 << 63, 8);
+static char *put_u16(char *at, size_t value) {
+    return put_u8(put_u8(at, value >> 8), value & 0xff);
 }
 
-uint64_t brew_get_be64(brew_cursor *c) {
-    return get_be(c, 8);
+static char *put_time(char *at, int64_t time) {
+    return brew_key_store(at, brew_key_of_time(time));
 }
 
-uint64_t brew_get_be16(brew_cursor *c) {
-    return get_be(c, 2);
+static char *put_field(char *at, brew_field field) {
+    if (field.len) memcpy(at, field.ptr, field.len);
+    return at + field.len;
 }
 
-int64_t brew_get_time(brew_cursor *c) {
-    return (int64_t)(get_be(c, 8) ^ (uint64_t)1 << 63);
+static char *put_id(char *at, brew_field id) {
+    return put_u8(put_field(at, id), 0);
 }
 
-static void put_id(brew_buf *out, brew_field id) {
-    brew_buf_add(out, id.ptr, id.len);
-    brew_buf_addc(out, 0);
+static char *put_action(char *at, const brew_row *row) {
+    return put_u16(at, (size_t)(row->action + 1));
 }
 
-static void put_field(brew_buf *out, brew_field field) {
-    brew_buf_add(out, field.ptr, field.len);
-}
-
-static brew_field get_id(brew_cursor *c) {
-    brew_field id = {c->at, strlen(c->at)};
-    c->at += id.len + 1;
+static brew_field get_id(brew_key_cursor *c) {
+    brew_field id;
+    id.ptr = brew_key_take_id(c, &id.len);
     return id;
 }
 
-static brew_field get_key(brew_cursor *c, const brew_log *log) {
+static int get_action(brew_key_cursor *c) {
+    return brew_key_take_u16(c) - 1;
+}
+
+static brew_field get_key(brew_key_cursor *c, const brew_log *log) {
     brew_field key = {c->at, 0};
     if (!log->units) return key;
     for (size_t n = log->key.n + (log->request_column != NULL); n; n--) get_id(c);
     key.len = (size_t)(c->at - key.ptr);
     return key;
-}
-
-void brew_row_by_unit(const brew_row *row, brew_buf *out) {
-    put_be(out, row->log, 1);
-    put_id(out, row->member);
-    put_id(out, row->item);
-    put_field(out, row->key);
-    brew_put_time(out, row->time);
-    put_be(out, (uint64_t)(row->action + 1), 2);
-    put_field(out, row->rest);
 }
 
 size_t brew_task_candidates_log(const brew_task *task) {
@@ -84,10 +78,10 @@ size_t brew_task_candidates_log(const brew_task *task) {
 }
 
 // The log, or that it is a candidate, whose key is its request. Returns whether it is.
-static bool get_log(const brew_task *task, brew_cursor *c, brew_row *out) {
-    uint64_t log = get_be(c, 1);
+static bool get_log(const brew_task *task, brew_key_cursor *c, brew_row *out) {
+    size_t log = brew_key_take_u8(c);
     bool candidate = log == CANDIDATE;
-    out->log = candidate ? brew_task_candidates_log(task) : (size_t)log;
+    out->log = candidate ? brew_task_candidates_log(task) : log;
     out->key = (brew_field){c->at, 0};
     if (candidate)
         out->key.len = get_id(c).len + 1;
@@ -96,36 +90,37 @@ static bool get_log(const brew_task *task, brew_cursor *c, brew_row *out) {
     return candidate;
 }
 
-static uint64_t log_number(const brew_row *row) {
+static size_t log_number(const brew_row *row) {
     return row->action < 0 ? CANDIDATE : row->log;
 }
 
+void brew_row_by_unit(const brew_row *row, brew_buf *out) {
+    char *at = put_u8(begin_row(row, out), row->log);
+    at = put_field(put_id(put_id(at, row->member), row->item), row->key);
+    at = put_action(put_time(at, row->time), row);
+    end_row(put_field(at, row->rest), out);
+}
+
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out) {
-    put_be(out, task->logs[row->log].items, 1);
-    put_id(out, row->item);
-    brew_put_time(out, row->time);
-    put_id(out, row->member);
-    put_be(out, log_number(row), 1);
-    put_field(out, row->key);
-    put_be(out, (uint64_t)(row->action + 1), 2);
-    put_field(out, row->rest);
+    char *at = put_u8(begin_row(row, out), task->logs[row->log].items);
+    at = put_id(put_time(put_id(at, row->item), row->time), row->member);
+    at = put_action(put_field(put_u8(at, log_number(row)), row->key), row);
+    end_row(put_field(at, row->rest), out);
 }
 
 // Candidates stand behind all events, whatever their time.
-void brew_row_by_member(const brew_row *row, brew_buf *out) {
-    put_id(out, row->member);
-    brew_put_time(out, row->action < 0 ? BREW_TIME_NEVER : row->time);
-    put_be(out, log_number(row), 1);
-    put_field(out, row->key);
-    if (row->action < 0) brew_put_time(out, row->time);
-    put_id(out, row->item);
-    put_be(out, (uint64_t)(row->action + 1), 2);
-    put_field(out, row->rest);
+void brew_row_by_member(const brew_row *row, uint64_t member_hash, uint64_t before, brew_buf *out) {
+    char *at = put_id(brew_key_store(begin_row(row, out), member_hash), row->member);
+    at = put_time(at, row->action < 0 ? BREW_TIME_NEVER : row->time);
+    at = put_field(put_u8(at, log_number(row)), row->key);
+    if (row->action < 0) at = put_time(at, row->time);
+    at = put_action(put_id(at, row->item), row);
+    end_row(brew_key_store(put_field(at, row->rest), before), out);
 }
 
 brew_row brew_row_of_unit(const brew_task *task, const char *key) {
-    brew_cursor c = {key};
-    brew_row row = {.log = (size_t)get_be(&c, 1)};
+    brew_key_cursor c = {key};
+    brew_row row = {.log = brew_key_take_u8(&c)};
     row.member = get_id(&c);
     row.item = get_id(&c);
     row.key = get_key(&c, &task->logs[row.log]);
@@ -138,43 +133,45 @@ size_t brew_row_unit_key(const brew_task *task, const char *bytes) {
 }
 
 size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
-    brew_cursor c = {bytes + 1};
+    brew_key_cursor c = {bytes + 1};
     out->item = get_id(&c);
-    out->time = brew_get_time(&c);
+    out->time = brew_key_take_time(&c);
     out->member = get_id(&c);
     get_log(task, &c, out);
     size_t unit_len = (size_t)(c.at - bytes);
-    out->action = (int)get_be(&c, 2) - 1;
+    out->action = get_action(&c);
     out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
     return unit_len;
 }
 
-void brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
-    brew_cursor c = {bytes};
-    *out = (brew_row){.time = brew_get_time(&c)};
-    if (get_log(task, &c, out)) out->time = brew_get_time(&c);
+uint64_t brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
+    brew_key_cursor c = {bytes + 8};
+    out->member = get_id(&c);
+    out->time = brew_key_take_time(&c);
+    if (get_log(task, &c, out)) out->time = brew_key_take_time(&c);
     out->item = get_id(&c);
-    out->action = (int)get_be(&c, 2) - 1;
-    out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
+    out->action = get_action(&c);
+    out->rest = (brew_field){c.at, len - 8 - (size_t)(c.at - bytes)};
+    return brew_key_load(bytes + len - 8);
 }
 
 int brew_row_rest(const brew_log *log, brew_field rest, brew_member *member, brew_event *event) {
-    brew_cursor c = {rest.ptr};
+    brew_key_cursor c = {rest.ptr};
     int split = log->split;
     bool candidate = event->action < 0;
     if (!rest.len) return split; // a candidate without a context
     if (log->weight_column && !candidate) {
-        uint64_t bits = get_be(&c, 8);
+        uint64_t bits = brew_key_take_u64(&c);
         memcpy(&event->weight, &bits, sizeof bits);
     }
-    if (log->split_column && !candidate) split = (int)get_be(&c, 1);
+    if (log->split_column && !candidate) split = brew_key_take_u8(&c);
     if (!log->context.n) return split;
     brew_field *context = brew_arena_alloc(&member->arena, log->context.n * sizeof *context);
     for (size_t i = 0; i < log->context.n; i++) {
-        size_t len = (size_t)get_be(&c, 2);
+        size_t len = brew_key_take_u16(&c);
         context[i] = (brew_field){NULL, 0};
         if (len == ABSENT) continue;
-        context[i] = (brew_field){brew_arena_strndup(&member->arena, c.at, len), len};
+        context[i] = (brew_field){c.at, len};
         c.at += len;
     }
     event->context = context;
@@ -228,10 +225,14 @@ static places places_of(const brew_log *log) {
     return p;
 }
 
+// What fills one sink.
 typedef struct reading {
     brew_rows_of *reader;
     const brew_log *log;
-    places at;
+    const places *at;
+    void *sink;
+    bool only_check; // take nothing
+    brew_buf key, rest;
 } reading;
 
 static int split_named(brew_field name) {
@@ -242,25 +243,27 @@ static int split_named(brew_field name) {
     return -1;
 }
 
-static int take_context(const reading *r, const brew_field *fields, brew_err *err) {
-    brew_buf *rest = &r->reader->rest;
+static int take_context(reading *r, const brew_field *fields, brew_err *err) {
+    brew_buf *rest = &r->rest;
     for (size_t i = 0; i < r->log->context.n; i++) {
-        brew_field field = fields[r->at.context + i];
+        brew_field field = fields[r->at->context + i];
         if (field.len >= ABSENT)
             return brew_row_bad(err, "a field of more than 65534 bytes in an event's context");
-        put_be(rest, field.ptr ? field.len : ABSENT, 2);
-        put_field(rest, field);
+        size_t len = field.ptr ? field.len : ABSENT;
+        brew_buf_addc(rest, (char)(unsigned char)(len >> 8));
+        brew_buf_addc(rest, (char)(unsigned char)(len & 0xff));
+        brew_buf_add(rest, field.ptr, field.len);
     }
     return 0;
 }
 
-// Weight, split and context of the row into reader->rest.
-static int take_rest(const reading *r, const brew_field *fields, brew_err *err) {
+// Weight, split and context of the row into r->rest.
+static int take_rest(reading *r, const brew_field *fields, brew_err *err) {
     const brew_log *log = r->log;
-    brew_buf *rest = &r->reader->rest;
+    brew_buf *rest = &r->rest;
     brew_buf_reset(rest);
     if (log->weight_column) {
-        brew_field text = fields[r->at.weight];
+        brew_field text = fields[r->at->weight];
         double weight;
         if (!text.ptr || !brew_parse_double(text.ptr, text.len, &weight) || weight < 0 ||
             weight > 1e30)
@@ -268,47 +271,45 @@ static int take_rest(const reading *r, const brew_field *fields, brew_err *err) 
         uint64_t bits;
         weight += 0; // no negative zero
         memcpy(&bits, &weight, sizeof bits);
-        put_be(rest, bits, 8);
+        brew_key_u64(rest, bits);
     }
     if (log->split_column) {
-        brew_field name = fields[r->at.split];
+        brew_field name = fields[r->at->split];
         int split = name.ptr ? split_named(name) : -1;
         if (split < 0) return brew_row_bad(err, "the split is not train, valid or test");
-        put_be(rest, (uint64_t)split, 1);
+        brew_buf_addc(rest, (char)split);
     }
     return take_context(r, fields, err);
 }
 
-static int take_key(const reading *r, const brew_field *fields, brew_err *err) {
-    brew_buf *key = &r->reader->key;
+static int take_key(reading *r, const brew_field *fields, brew_err *err) {
+    brew_buf *key = &r->key;
     brew_buf_reset(key);
-    for (size_t i = 0; i < r->at.n_key; i++) {
-        brew_field field = fields[r->at.key + i];
+    for (size_t i = 0; i < r->at->n_key; i++) {
+        brew_field field = fields[r->at->key + i];
         if (field.ptr && memchr(field.ptr, 0, field.len))
             return brew_row_bad(err, "a NUL character in a column of the key");
-        put_id(key, field);
+        brew_key_id(key, field.ptr, field.len);
     }
     if (!key->ptr) brew_buf_reserve(key, 1);
     return 0;
 }
 
-static int take_one(const reading *r, brew_row *row, brew_field item, brew_field value,
-                    brew_err *err) {
+static int take_one(reading *r, brew_row *row, brew_field item, brew_field value, brew_err *err) {
     row->item = item;
     if (!brew_is_id(item)) return brew_row_bad(err, "no item");
     row->action = value.ptr ? brew_actions_find(brew_log_actions(r->reader->task, row->log),
                                                 value.ptr, value.len)
                             : -1;
     if (row->action < 0) return brew_row_bad(err, "the value fits no action");
-    return r->reader->take ? r->reader->take(r->reader->arg, row, err) : 0;
+    return r->only_check ? 0 : r->reader->take(r->sink, row, err);
 }
 
 // The items of a slate, ITEM-VALUE between blanks. Checked as a whole before the first is taken.
-static int take_slate(const reading *r, brew_row *row, brew_field cell, brew_err *err) {
+static int take_slate(reading *r, brew_row *row, brew_field cell, brew_err *err) {
     if (!cell.len) return brew_row_bad(err, "an empty slate");
     for (int pass = 0; pass < 2; pass++) {
-        brew_take_row_fn *take = r->reader->take;
-        if (!pass) r->reader->take = NULL;
+        r->only_check = !pass;
         int status = 0;
         for (size_t i = 0; i < cell.len && !status;) {
             size_t end = i;
@@ -323,13 +324,13 @@ static int take_slate(const reading *r, brew_row *row, brew_field cell, brew_err
                           : brew_row_bad(err, "an item of the slate without \"-\" and a value");
             i = end + (end < cell.len);
         }
-        r->reader->take = take;
+        r->only_check = false;
         if (status) return status;
     }
     return 0;
 }
 
-static int take_candidate(const reading *r, const brew_field *fields, brew_err *err) {
+static int take_candidate(reading *r, const brew_field *fields, brew_err *err) {
     brew_rows_of *reader = r->reader;
     const brew_candidates *how = &reader->task->candidates;
     brew_row row = {.log = reader->log, .member = fields[0], .item = fields[1], .action = -1};
@@ -337,54 +338,82 @@ static int take_candidate(const reading *r, const brew_field *fields, brew_err *
     if (!brew_is_id(fields[1])) return brew_row_bad(err, "no item");
     row.time = reader->at;
     brew_field time = {0};
-    if (r->at.time >= 0) time = fields[r->at.time];
-    if (r->at.time >= 0 && reader->at == BREW_TIME_NEVER &&
+    if (r->at->time >= 0) time = fields[r->at->time];
+    if (r->at->time >= 0 && reader->at == BREW_TIME_NEVER &&
         (!time.ptr || !brew_time_parse(time.ptr, time.len, how->time_unit, &row.time)))
         return brew_row_bad(err, "the time is not one in the task's unit");
     if (take_key(r, fields, err)) return 1;
-    if (!how->request_column) brew_buf_addc(&reader->key, 0);
-    if (how->request_column && reader->key.len == 1) return brew_row_bad(err, "no request");
-    brew_buf_reset(&reader->rest);
+    if (!how->request_column) brew_buf_addc(&r->key, 0);
+    if (how->request_column && r->key.len == 1) return brew_row_bad(err, "no request");
+    brew_buf_reset(&r->rest);
     if (how->context && take_context(r, fields, err)) return 1;
-    row.key = (brew_field){reader->key.ptr, reader->key.len};
-    row.rest = (brew_field){reader->rest.ptr ? reader->rest.ptr : "", reader->rest.len};
-    return reader->take(reader->arg, &row, err);
+    row.key = (brew_field){r->key.ptr, r->key.len};
+    row.rest = (brew_field){r->rest.ptr ? r->rest.ptr : "", r->rest.len};
+    return reader->take(r->sink, &row, err);
 }
 
 static int take_row(void *state, const brew_field *fields, brew_err *err) {
-    const reading *r = state;
+    reading *r = state;
     brew_rows_of *reader = r->reader;
     brew_row row = {.log = reader->log, .member = fields[0], .action = -1};
-    reader->n++;
     if (reader->candidates) return take_candidate(r, fields, err);
+    if (r->at->time < 0) reader->n++;
     if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
     if (!r->log->slate && !brew_is_id(fields[1])) return brew_row_bad(err, "no item");
     brew_field time = {0};
-    if (r->at.time >= 0) time = fields[r->at.time];
-    if (r->at.time < 0)
+    if (r->at->time >= 0) time = fields[r->at->time];
+    if (r->at->time < 0)
         row.time = (int64_t)reader->n * 1000;
     else if (!time.ptr || !brew_time_parse(time.ptr, time.len, r->log->time_unit, &row.time))
         return brew_row_bad(err, "the time is not one in the task's unit");
     int status = take_key(r, fields, err);
     if (!status) status = take_rest(r, fields, err);
     if (status) return status;
-    row.key = (brew_field){reader->key.ptr, reader->key.len};
-    row.rest = (brew_field){reader->rest.ptr ? reader->rest.ptr : "", reader->rest.len};
+    row.key = (brew_field){r->key.ptr, r->key.len};
+    row.rest = (brew_field){r->rest.ptr ? r->rest.ptr : "", r->rest.len};
     if (r->log->slate) return take_slate(r, &row, fields[1], err);
-    return take_one(r, &row, fields[1], r->at.value < 0 ? (brew_field){"", 0} : fields[r->at.value],
-                    err);
+    return take_one(r, &row, fields[1],
+                    r->at->value < 0 ? (brew_field){"", 0} : fields[r->at->value], err);
+}
+
+static void begin_sink(void *state) {
+    const reading *r = state;
+    r->reader->begin(r->sink);
+}
+
+static int end_sink(void *state, brew_err *err) {
+    const reading *r = state;
+    return r->reader->end(r->sink, err);
 }
 
 int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *reject, void *arg,
                      brew_events_counts *counts, brew_err *err) {
     const brew_log *log = &reader->task->logs[reader->log];
-    reading r = {reader, log,
-                 reader->candidates ? places_of_candidates(log, &reader->task->candidates)
-                                    : places_of(log)};
-    int status = brew_rows_read(path, reader->candidates ? NULL : &log->events, r.at.names, r.at.n,
-                                take_row, &r, reject, arg, counts, err);
-    brew_buf_release(&reader->key);
-    brew_buf_release(&reader->rest);
-    reader->key = reader->rest = (brew_buf){0};
+    const places at =
+        reader->candidates ? places_of_candidates(log, &reader->task->candidates) : places_of(log);
+    // Where rows are numbered one thread counts them.
+    size_t n = at.time < 0 && !reader->candidates ? 1 : reader->n_sinks;
+    reading *readings = brew_calloc(n, sizeof *readings);
+    void **states = brew_calloc(n, sizeof *states);
+    for (size_t i = 0; i < n; i++) {
+        readings[i] = (reading){.reader = reader, .log = log, .at = &at, .sink = reader->sinks[i]};
+        states[i] = &readings[i];
+    }
+    const brew_rows_taker taker = {.take = take_row,
+                                   .begin = begin_sink,
+                                   .end = end_sink,
+                                   .states = states,
+                                   .n_states = n,
+                                   .pool = reader->pool,
+                                   .reject = reject,
+                                   .arg = arg};
+    int status = brew_rows_read(path, reader->candidates ? NULL : &log->events, at.names, at.n,
+                                &taker, counts, err);
+    for (size_t i = 0; i < n; i++) {
+        brew_buf_release(&readings[i].key);
+        brew_buf_release(&readings[i].rest);
+    }
+    free(readings);
+    free(states);
     return status;
 }

@@ -19,48 +19,40 @@ typedef struct brew_row {
 // Takes one: 0, 1 a bad row (err says why), negative a lasting error.
 typedef int brew_take_row_fn(void *arg, const brew_row *row, brew_err *err);
 
-// Reads the rows of a log's file, or candidates for it.
+// Reads the rows of a log's file, or candidates for it, into sinks: as a brew_rows_taker does.
 typedef struct brew_rows_of {
     const brew_task *task;
     size_t log;
     bool candidates;
-    int64_t at; // of candidates; BREW_TIME_NEVER: their own column, if there is one
-    brew_take_row_fn *take;
-    void *arg;
+    int64_t at;             // of candidates; BREW_TIME_NEVER: their own column, if there is one
+    brew_take_row_fn *take; // by a sink
+    void (*begin)(void *sink);
+    int (*end)(void *sink, brew_err *err);
+    void **sinks; // [n_sinks]
+    size_t n_sinks;
+    brew_pool *pool;
     uint64_t n; // rows read so far: times of a log without them
-    brew_buf key, rest;
-    brew_row row;
 } brew_rows_of;
 int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *reject, void *arg,
                      brew_events_counts *counts, brew_err *err);
 
 int brew_row_bad(brew_err *err, const char *why); // 1
 
-// The row as the three sorts want it (by member: without the hash in front and the history behind), and
-// back again: _of_unit from the key alone, _of_member from behind the member. brew_row_unit_key is the
-// length of what a unit's rows have in common; brew_row_of_item returns that of what makes an event one.
+// The row as the three sorts want it, and back again: _of_unit from the key alone. `before` are the item's
+// events before this one. brew_row_unit_key is the length of what a unit's rows have in common;
+// brew_row_of_item returns that of what makes an event one.
 void brew_row_by_unit(const brew_row *row, brew_buf *out);
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out);
-void brew_row_by_member(const brew_row *row, brew_buf *out);
+void brew_row_by_member(const brew_row *row, uint64_t member_hash, uint64_t before, brew_buf *out);
 size_t brew_row_unit_key(const brew_task *task, const char *bytes);
 brew_row brew_row_of_unit(const brew_task *task, const char *key);
 size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, brew_row *out);
-void brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out);
+uint64_t brew_row_of_member(const brew_task *task, const char *bytes, size_t len,
+                            brew_row *out); // before
 // Fills weight and context from the rest; the split it tells, or -1.
 int brew_row_rest(const brew_log *log, brew_field rest, brew_member *member, brew_event *event);
 
 // The log that candidates are asked as: the first that is asked.
 size_t brew_task_candidates_log(const brew_task *task);
-
-void brew_put_be64(brew_buf *out, uint64_t value);
-void brew_put_time(brew_buf *out, int64_t time);
-
-// A cursor over such a string.
-typedef struct brew_cursor {
-    const char *at;
-} brew_cursor;
-uint64_t brew_get_be64(brew_cursor *c);
-uint64_t brew_get_be16(brew_cursor *c);
-int64_t brew_get_time(brew_cursor *c);
 
 #endif

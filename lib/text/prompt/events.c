@@ -16,7 +16,9 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "text/prompt/event_items.h"
 #include "text/prompt/event_rows.h"
+#include "text/prompt/sortkey.h"
 #include "text/prompt/sorter.h"
 
 struct brew_events {
@@ -26,14 +28,25 @@ struct brew_events {
     brew_datasplit split;
     brew_sorter *by_unit, *by_item, *by_member,
         *by_time; // by_unit: only with units; by_time: only where the split's boundaries are shares
-    brew_buf key, ahead; // ahead: the next member's first event, if any
+    brew_buf key;
+    brew_field ahead; // the next member's first event, as it came off by_member
+    bool kept;        // what came off stays where it is
     bool rewound;
     int64_t *ends; // [n_logs] where each log ends: its units are known up to there
 };
 
+// What one thread takes of a file: strings for by_unit or by_item.
+typedef struct sink {
+    const brew_events *events;
+    size_t log;
+    bool units;
+    brew_buf strings;
+    int64_t end; // the latest time
+} sink;
+
 static int add_row(void *arg, const brew_row *row, brew_err *err) {
-    brew_events *events = arg;
-    const brew_events_options *options = &events->options;
+    sink *s = arg;
+    const brew_events_options *options = &s->events->options;
     size_t log = row->log;
     if (options->member_known &&
         !options->member_known(options->arg, log, row->member.ptr, row->member.len))
@@ -41,15 +54,59 @@ static int add_row(void *arg, const brew_row *row, brew_err *err) {
     if (options->item_known &&
         !options->item_known(options->arg, log, row->item.ptr, row->item.len))
         return brew_row_bad(err, "the item is not in the item table");
-    if (row->action >= 0 && row->time > events->ends[log]) events->ends[log] = row->time;
-    bool unit = events->task->logs[log].units && row->action >= 0;
-    brew_buf_reset(&events->key);
-    if (unit)
-        brew_row_by_unit(row, &events->key);
+    if (row->action >= 0 && row->time > s->end) s->end = row->time;
+    size_t begin = brew_sorter_begin(&s->strings);
+    if (s->units)
+        brew_row_by_unit(row, &s->strings);
     else
-        brew_row_by_item(events->task, row, &events->key);
-    return brew_sorter_add(unit ? events->by_unit : events->by_item, events->key.ptr,
-                           events->key.len, err);
+        brew_row_by_item(s->events->task, row, &s->strings);
+    brew_sorter_end(&s->strings, begin);
+    return 0;
+}
+
+static void begin_sink(void *arg) {
+    sink *s = arg;
+    brew_buf_reset(&s->strings);
+    s->end = INT64_MIN;
+}
+
+static int end_sink(void *arg, brew_err *err) {
+    const sink *s = arg;
+    if (s->end > s->events->ends[s->log]) s->events->ends[s->log] = s->end;
+    return brew_sorter_add_all(s->units ? s->events->by_unit : s->events->by_item, &s->strings,
+                               err);
+}
+
+// All rows of a log's files, or the candidates.
+static int read_log(brew_events *events, size_t log, char **files, size_t n_files, bool candidates,
+                    brew_err *err) {
+    const brew_events_options *options = &events->options;
+    size_t threads = (size_t)brew_pool_threads(options->pool), n = threads > 1 ? 4 * threads : 1;
+    sink *sinks = brew_calloc(n, sizeof *sinks);
+    void **all = brew_calloc(n, sizeof *all);
+    for (size_t i = 0; i < n; i++) {
+        sinks[i] = (sink){
+            .events = events, .log = log, .units = events->task->logs[log].units && !candidates};
+        all[i] = &sinks[i];
+    }
+    brew_rows_of reader = {.task = events->task,
+                           .log = log,
+                           .candidates = candidates,
+                           .at = options->at ? options->at : BREW_TIME_NEVER,
+                           .take = add_row,
+                           .begin = begin_sink,
+                           .end = end_sink,
+                           .sinks = all,
+                           .n_sinks = n,
+                           .pool = options->pool};
+    int status = 0;
+    for (size_t k = 0; k < n_files && !status; k++)
+        status = brew_rows_of_log(&reader, files[k], options->reject, options->arg, &events->counts,
+                                  err);
+    for (size_t i = 0; i < n; i++) brew_buf_release(&sinks[i].strings);
+    free(sinks);
+    free(all);
+    return status;
 }
 
 static int read_all(brew_events *events, brew_err *err) {
@@ -59,25 +116,16 @@ static int read_all(brew_events *events, brew_err *err) {
         return brew_fail(err, BREW_USAGE, "%s has %zu sources, which name their files themselves",
                          task->path, task->n_logs);
     for (size_t i = 0; i < task->n_logs; i++) {
-        brew_rows_of reader = {.task = task, .log = i, .take = add_row, .arg = events};
         char input[] = "-", *own[] = {task->logs[i].events.path};
         if (!own[0]) own[0] = input;
-        char **files = options->n_files ? options->files : own;
-        size_t n_files = options->n_files ? options->n_files : 1;
-        for (size_t k = 0; k < n_files; k++)
-            if (brew_rows_of_log(&reader, files[k], options->reject, options->arg, &events->counts,
-                                 err))
-                return -1;
+        bool given = options->n_files > 0;
+        if (read_log(events, i, given ? options->files : own, given ? options->n_files : 1, false,
+                     err))
+            return -1;
     }
     if (!options->candidates) return 0;
-    brew_rows_of reader = {.task = task,
-                           .log = brew_task_candidates_log(task),
-                           .take = add_row,
-                           .arg = events,
-                           .candidates = true,
-                           .at = options->at ? options->at : BREW_TIME_NEVER};
-    return brew_rows_of_log(&reader, options->candidates, options->reject, options->arg,
-                            &events->counts, err);
+    char *candidates[] = {(char *)(uintptr_t)options->candidates};
+    return read_log(events, brew_task_candidates_log(task), candidates, 1, true, err);
 }
 
 // The unit whose rows are passing.
@@ -110,9 +158,9 @@ static int pass_unit_row(brew_events *events, unit *u, const char *bytes, size_t
                          brew_err *err) {
     size_t key_len = brew_row_unit_key(events->task, bytes);
     const brew_log *log = &events->task->logs[(unsigned char)*bytes];
-    brew_cursor c = {bytes + key_len};
-    int64_t time = brew_get_time(&c);
-    uint64_t action = brew_get_be16(&c);
+    brew_key_cursor c = {bytes + key_len};
+    int64_t time = brew_key_take_time(&c);
+    uint64_t action = brew_key_take_u16(&c);
     if (u->key.len == key_len && !memcmp(u->key.ptr, bytes, key_len)) {
         if (time - u->time <= log->window_ms) {
             events->counts.duplicates++;
@@ -150,62 +198,19 @@ static int make_units(brew_events *events, brew_err *err) {
     return status;
 }
 
-// Shard i of n holds the i-th of n equal ranges of the hash: one after the other they are the whole.
-static bool in_shard(const brew_events_options *options, uint64_t hash) {
-    if (options->shards <= 1) return true;
-    return (uint64_t)((unsigned __int128)hash * options->shards >> 64) == options->shard - 1;
-}
-
-// What is known of the item whose events are passing.
-typedef struct passing {
-    brew_buf item, unit; // table and item; what makes the last event one, to see duplicates
-    int64_t time;
-    uint64_t before, events; // strictly before `time`, and in all
-} passing;
-
-static int pass_on(brew_events *events, passing *p, const char *bytes, size_t len, brew_err *err) {
-    brew_row row;
-    size_t unit_len = brew_row_of_item(events->task, bytes, len, &row);
-    if (p->unit.len == unit_len && !memcmp(p->unit.ptr, bytes, unit_len)) {
-        events->counts.duplicates++;
-        return 0;
-    }
-    brew_buf_reset(&p->unit);
-    brew_buf_add(&p->unit, bytes, unit_len);
-    bool candidate = row.action < 0;
-    if (p->item.len != row.item.len + 2 || memcmp(p->item.ptr, bytes, row.item.len + 2)) {
-        brew_buf_reset(&p->item);
-        brew_buf_add(&p->item, bytes, row.item.len + 2);
-        p->events = 0;
-        events->counts.items += !candidate;
-    }
-    if (!p->events || p->time != row.time) p->before = p->events;
-    p->time = row.time;
-    p->events += !candidate;
-    events->counts.events += !candidate;
-    if (events->by_time && !candidate) {
-        brew_buf_reset(&events->key);
-        brew_put_time(&events->key, row.time);
-        if (brew_sorter_add(events->by_time, events->key.ptr, events->key.len, err)) return -1;
-    }
-    uint64_t hash = brew_hash64(row.member.ptr, row.member.len, 0);
-    if (!events->options.all_first && !in_shard(&events->options, hash)) return 0;
-    brew_buf_reset(&events->key);
-    brew_put_be64(&events->key, hash);
-    brew_row_by_member(&row, &events->key);
-    brew_put_be64(&events->key, p->before);
-    return brew_sorter_add(events->by_member, events->key.ptr, events->key.len, err);
-}
-
 static int count_items(brew_events *events, brew_err *err) {
-    passing p = {0};
-    const unsigned char *bytes;
-    size_t len;
-    int status = brew_sorter_finish(events->by_item, err) ? -1 : 1;
-    while (status > 0 && (status = brew_sorter_next(events->by_item, &bytes, &len, err)) > 0)
-        if (pass_on(events, &p, (const char *)bytes, len, err)) status = -1;
-    brew_buf_release(&p.item);
-    brew_buf_release(&p.unit);
+    const brew_events_options *options = &events->options;
+    brew_item_pass pass = {.task = events->task,
+                           .pool = options->pool,
+                           .by_item = events->by_item,
+                           .by_member = events->by_member,
+                           .by_time = events->by_time,
+                           .candidates = options->candidates != NULL,
+                           .shard = options->shard,
+                           .shards = options->all_first ? 0 : options->shards,
+                           .counts = &events->counts};
+    int status =
+        brew_sorter_finish(events->by_item, err) || brew_item_pass_run(&pass, err) ? -1 : 0;
     brew_sorter_free(events->by_item);
     events->by_item = NULL;
     return status;
@@ -223,8 +228,8 @@ static int find_boundaries(brew_events *events, brew_err *err) {
     int status;
     for (uint64_t rank = 0; (status = brew_sorter_next(events->by_time, &bytes, &len, err)) > 0;
          rank++) {
-        brew_cursor c = {(const char *)bytes};
-        int64_t time = brew_get_time(&c);
+        brew_key_cursor c = {(const char *)bytes};
+        int64_t time = brew_key_take_time(&c);
         if (rank == valid) split->valid_from = time;
         if (rank == test) split->test_from = time;
     }
@@ -233,17 +238,19 @@ static int find_boundaries(brew_events *events, brew_err *err) {
     return status;
 }
 
-// Takes the next event off by_member into `ahead`; empty at the end.
+static bool in_shard(const brew_events *events, uint64_t member_hash) {
+    return brew_shard_holds(events->options.shard, events->options.shards, member_hash);
+}
+
+// Takes the next event off by_member; without bytes at the end.
 static int look_ahead(brew_events *events, brew_err *err) {
     const unsigned char *bytes;
     size_t len;
     int got;
     do {
         got = brew_sorter_next(events->by_member, &bytes, &len, err);
-    } while (got > 0 && events->rewound &&
-             !in_shard(&events->options, brew_get_be64(&(brew_cursor){(const char *)bytes})));
-    brew_buf_reset(&events->ahead);
-    if (got > 0) brew_buf_add(&events->ahead, bytes, len);
+    } while (got > 0 && events->rewound && !in_shard(events, brew_key_load((const char *)bytes)));
+    events->ahead = (brew_field){got > 0 ? (const char *)bytes : NULL, got > 0 ? len : 0};
     return got < 0 ? -1 : 0;
 }
 
@@ -271,23 +278,34 @@ brew_events *brew_events_open(const brew_task *task, const brew_events_options *
     if (open_sorters(events, err) || read_all(events, err) ||
         (events->by_unit && make_units(events, err)) || count_items(events, err) ||
         (events->by_time && find_boundaries(events, err)) ||
-        brew_sorter_finish(events->by_member, err) || look_ahead(events, err)) {
+        brew_sorter_finish(events->by_member, err)) {
+        brew_events_close(events);
+        return NULL;
+    }
+    events->kept = !brew_sorter_runs(events->by_member);
+    if (look_ahead(events, err)) {
         brew_events_close(events);
         return NULL;
     }
     return events;
 }
 
-static void add_event(const brew_events *events, brew_member *member, const char *bytes,
-                      size_t len) {
+// Adds the event ahead.
+static void add_event(const brew_events *events, brew_member *member) {
     const brew_task *task = events->task;
+    const char *bytes = events->ahead.ptr;
+    size_t len = events->ahead.len;
+    if (!events->kept) bytes = brew_arena_strndup(&member->arena, bytes, len);
+    if (!member->n) {
+        member->id = bytes + 8;
+        member->id_len = strlen(member->id);
+    }
     BREW_GROW(member->events, member->n + 1, member->cap);
     brew_event *event = &member->events[member->n++];
     brew_row row;
-    brew_row_of_member(task, bytes, len - 8, &row);
+    uint64_t before = brew_row_of_member(task, bytes, len, &row);
     const brew_log *log = &task->logs[row.log];
-    brew_cursor c = {bytes + len - 8};
-    *event = (brew_event){.item = brew_arena_strndup(&member->arena, row.item.ptr, row.item.len),
+    *event = (brew_event){.item = row.item.ptr,
                           .item_len = row.item.len,
                           .request = "",
                           .time = row.time,
@@ -297,10 +315,10 @@ static void add_event(const brew_events *events, brew_member *member, const char
                           .log = (uint8_t)row.log,
                           .weight = 1,
                           .rate = 1,
-                          .item_history = brew_get_be64(&c)};
+                          .item_history = before};
     if (log->request_column || row.action < 0) {
         event->request_len = strlen(row.key.ptr);
-        event->request = brew_arena_strndup(&member->arena, row.key.ptr, event->request_len);
+        event->request = row.key.ptr;
     }
     int split = brew_row_rest(log, row.rest, member, event);
     if (event->action < 0) return;
@@ -326,13 +344,11 @@ int brew_events_next(brew_events *events, brew_member *member, brew_err *err) {
     brew_arena_reset(&member->arena);
     member->n = 0;
     if (!events->ahead.len) return 0;
-    size_t head = 8 + strlen(events->ahead.ptr + 8) + 1;
-    member->id_len = head - 9;
-    member->id = brew_arena_strndup(&member->arena, events->ahead.ptr + 8, member->id_len);
     do {
-        add_event(events, member, events->ahead.ptr + head, events->ahead.len - head);
+        add_event(events, member);
         if (look_ahead(events, err)) return -1;
-    } while (events->ahead.len > head && !memcmp(events->ahead.ptr + 8, member->id, head - 8));
+    } while (events->ahead.len > 8 + member->id_len &&
+             !memcmp(events->ahead.ptr + 8, member->id, member->id_len + 1));
     split_member(&events->split, member);
     return 1;
 }
@@ -349,7 +365,7 @@ int brew_events_rewind(brew_events *events, bool all, brew_err *err) {
 }
 
 bool brew_events_in_shard(const brew_events *events, const char *member, size_t len) {
-    return in_shard(&events->options, brew_hash64(member, len, 0));
+    return in_shard(events, brew_hash64(member, len, 0));
 }
 
 const brew_events_counts *brew_events_counted(const brew_events *events) {
@@ -371,7 +387,6 @@ void brew_events_close(brew_events *events) {
     brew_sorter_free(events->by_member);
     brew_sorter_free(events->by_time);
     brew_buf_release(&events->key);
-    brew_buf_release(&events->ahead);
     free(events->ends);
     free(events);
 }

@@ -79,8 +79,9 @@ brew_negatives *brew_negatives_new(const brew_task *task, const brew_entities *t
     const brew_source *file = &negatives->how->file;
     brew_events_counts counts = {0};
     const char *column = file->id;
-    if (file->path && brew_rows_read(file->path, file, &column, 1, take_row, negatives, NULL, NULL,
-                                     &counts, err)) {
+    void *state = negatives;
+    const brew_rows_taker taker = {.take = take_row, .states = &state, .n_states = 1};
+    if (file->path && brew_rows_read(file->path, file, &column, 1, &taker, &counts, err)) {
         brew_negatives_free(negatives);
         return NULL;
     }

@@ -134,6 +134,16 @@ int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err
     return 0;
 }
 
+int brew_sorter_add_all(brew_sorter *sorter, const brew_buf *strings, brew_err *err) {
+    for (size_t at = 0; at < strings->len;) {
+        const unsigned char *string = (const unsigned char *)strings->ptr + at;
+        size_t len = brew_sort_len(string);
+        if (brew_sorter_add(sorter, string + 4, len, err)) return -1;
+        at += 4 + len;
+    }
+    return 0;
+}
+
 // Makes the run's next string visible: 1, 0 at its end, -1 on error.
 static int run_next(const brew_sorter *sorter, run *r, brew_err *err) {
     size_t need = 4;
@@ -243,4 +253,19 @@ int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *l
     *bytes = sorter->runs[sorter->heap[0]].bytes;
     *len = sorter->runs[sorter->heap[0]].len;
     return 1;
+}
+
+ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, brew_sorted *out, size_t max, brew_buf *copies,
+                                brew_err *err) {
+    size_t n = 0, at = 0;
+    int got = 1;
+    brew_buf_reset(copies);
+    for (; n < max; n++) {
+        got = brew_sorter_next(sorter, &out[n].bytes, &out[n].len, err);
+        if (got <= 0) break;
+        if (sorter->n_runs) brew_buf_add(copies, out[n].bytes, out[n].len);
+    }
+    for (size_t i = 0; sorter->n_runs && i < n; at += out[i++].len)
+        out[i].bytes = (const unsigned char *)copies->ptr + at;
+    return got < 0 ? -1 : (ptrdiff_t)n;
 }

@@ -8,14 +8,31 @@
 
 #include "base/buf.h"
 
+static inline uint64_t brew_key_load(const char *at) {
+    const unsigned char *p = (const unsigned char *)at;
+    return (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 |
+           (uint64_t)p[3] << 32 | (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 |
+           (uint64_t)p[6] << 8 | p[7];
+}
+
+// Into 8 bytes; returns what is behind them.
+static inline char *brew_key_store(char *at, uint64_t value) {
+    for (int i = 0; i < 8; i++) at[i] = (char)(unsigned char)(value >> (56 - 8 * i));
+    return at + 8;
+}
+
+static inline uint64_t brew_key_of_time(int64_t time) {
+    return (uint64_t)time ^ (uint64_t)1 << 63;
+}
+
 static inline void brew_key_u64(brew_buf *out, uint64_t value) {
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(value >> (56 - 8 * i));
-    brew_buf_add(out, bytes, 8);
+    brew_buf_reserve(out, 8);
+    brew_key_store(out->ptr + out->len, value);
+    out->ptr[out->len += 8] = 0;
 }
 
 static inline void brew_key_time(brew_buf *out, int64_t time) {
-    brew_key_u64(out, (uint64_t)time ^ (uint64_t)1 << 63);
+    brew_key_u64(out, brew_key_of_time(time));
 }
 
 static inline void brew_key_id(brew_buf *out, const char *id, size_t len) {
@@ -39,10 +56,19 @@ static inline uint8_t brew_key_take_u8(brew_key_cursor *c) {
     return (uint8_t)*c->at++;
 }
 
+static inline uint16_t brew_key_take_u16(brew_key_cursor *c) {
+    unsigned high = brew_key_take_u8(c);
+    return (uint16_t)(high << 8 | brew_key_take_u8(c));
+}
+
 static inline uint64_t brew_key_take_u64(brew_key_cursor *c) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value = value << 8 | (unsigned char)*c->at++;
+    uint64_t value = brew_key_load(c->at);
+    c->at += 8;
     return value;
+}
+
+static inline int64_t brew_key_take_time(brew_key_cursor *c) {
+    return (int64_t)brew_key_of_time((int64_t)brew_key_take_u64(c));
 }
 
 static inline double brew_key_take_double(brew_key_cursor *c) {
