@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "io/modeldir.h"
+#include "rejects.h"
 #include "shrink/prune.h"
 #include "shrink/sample.h"
 
@@ -91,22 +92,14 @@ static void read_layers(void) {
     }
 }
 
-static int reject(void *arg, const brew_line *line, brew_err *failed) {
-    (void)arg;
-    cli.err = *failed;
-    int stop =
-        brew_cli_reject(&cli, brew_in_name(run.sample.in), line->number, line->line, line->len);
-    *failed = cli.err;
-    return stop;
-}
-
 static int read_calibration(const char *path) {
     brew_sample_options reading = {.dir = run.dir,
                                    .config = &run.config,
                                    .pool = brew_cli_pool(&cli),
                                    .bos = !no_bos,
                                    .specials = specials,
-                                   .reject = reject};
+                                   .reject = reject_record,
+                                   .arg = &cli};
     int status = brew_sample_read(&run.sample, path, &reading, &cli.err);
     cli.accepted = run.sample.star.n_requests;
     return status;

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "io/modeldir.h"
 #include "io/tarstream.h"
+#include "rejects.h"
 #include "shrink/quantise.h"
 
 enum { HEAD_FP8 = 2 };
@@ -54,15 +55,6 @@ static void close_all(void) {
     brew_config_release(&run.config);
     if (run.dir) brew_modeldir_close(run.dir);
     free(run.keep);
-}
-
-static int reject(void *arg, const brew_line *line, brew_err *failed) {
-    (void)arg;
-    cli.err = *failed;
-    int stop =
-        brew_cli_reject(&cli, brew_in_name(run.sample.in), line->number, line->line, line->len);
-    *failed = cli.err;
-    return stop;
 }
 
 static void note(void *arg, const char *sentence) {
@@ -149,7 +141,8 @@ static int read_calibration(const char *path) {
                                    .pool = brew_cli_pool(&cli),
                                    .bos = !no_bos,
                                    .specials = specials,
-                                   .reject = reject};
+                                   .reject = reject_record,
+                                   .arg = &cli};
     int status = brew_sample_read(&run.sample, path, &reading, &cli.err);
     cli.accepted = run.sample.star.n_requests;
     return status;

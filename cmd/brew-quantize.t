@@ -123,6 +123,18 @@ exits 66 "no model" brew-quantize -m nowhere -o x --scheme fp8
 exits 65 "no request" brew-quantize -m "$tiny" -o x --scheme fp8 /dev/null
 exits 73 "a folder that is in use" brew-quantize -m "$tiny" -o kept --scheme fp8
 ok "a full disk" sh -c "! brew-quantize -q -m '$tiny' -o - --scheme fp8 >/dev/full 2>full.err && grep -q 'No space' full.err"
+for scheme in fp8 int8; do
+    cp -r "$tiny" nan
+    chmod -R u+w nan
+    # the first bf16 of the file's first matrix of a layer
+    at=$(tail -c +9 nan/model.safetensors | head -c "$(od -An -t u8 -N 8 nan/model.safetensors | tr -d ' ')" |
+        jq '.["model.layers.1.mlp.up_proj.weight"].data_offsets[0]')
+    at=$((8 + $(od -An -t u8 -N 8 nan/model.safetensors) + at))
+    printf '\300\177' | dd of=nan/model.safetensors bs=1 conv=notrunc seek=$at 2>/dev/null
+    exits 65 "a NaN that becomes $scheme" brew-quantize -m nan -o x --scheme $scheme
+    says 'layers.1.mlp.up_proj.weight holds what is not a finite number in' "is named"
+    rm -r nan
+done
 printf '\000\000\300\177' | dd of=$file bs=1 conv=notrunc seek=$((8 + header + data)) 2>/dev/null
 exits 65 "a weight that is no number" brew-quantize -m steep -o x --scheme fp8
 says 'lm_head.weight holds what is not a finite number' "is named"

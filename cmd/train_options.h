@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "rejects.h"
 #include "train/run.h"
 
 static brew_run_options job;
@@ -84,14 +85,6 @@ static void catch_stops(void) {
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
             sigaction(signals[i], &act, NULL);
-}
-
-static int reject_record(void *arg, const char *name, const brew_line *line, brew_err *err) {
-    struct brew_cli *cli = arg;
-    cli->err = *line->failed;
-    if (!brew_cli_reject(cli, name, line->number, line->line, line->len)) return 0;
-    *err = cli->err;
-    return -1;
 }
 
 static void accept_records(void *arg, uint64_t requests) {

@@ -1,5 +1,6 @@
 #include "model/export.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/out.h"
+#include "io/safetensors.h"
 #include "model/export_parts.h"
 
 static const size_t shard_max = 5000000000u; // what transformers takes, too
@@ -58,11 +60,41 @@ static size_t shard_end(const brew_export *job, size_t first) {
 struct shard_rows {
     const brew_export *job;
     size_t first;
+    brew_export_check check;
 };
 
+// Magnitudes from here on have become infinities when they are rounded.
+static float infinite(enum brew_dtype dtype) {
+    switch (dtype) {
+    case BREW_BF16:
+        return 0x1.ffp127f;
+    case BREW_F16:
+        return 65520;
+    case BREW_Q8_0: // its scale is F16
+        return 65520.0f * 127;
+    default:
+        return INFINITY;
+    }
+}
+
+void brew_export_look(brew_export_check *check, const char *name, enum brew_dtype dtype,
+                      const float *values, int64_t n) {
+    float beyond = infinite(dtype);
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabsf(values[i]) < beyond)) *check = (brew_export_check){name, dtype};
+}
+
+int brew_export_checked(const brew_export_check *check, brew_err *err) {
+    if (!check->name) return 0;
+    return brew_fail(err, BREW_DATA, "tensor %s holds what is not a finite number in %s",
+                     check->name, brew_dtype_name(check->dtype));
+}
+
 static void rows_of_shard(void *arg, size_t index, int64_t first, int64_t count, float *rows) {
-    const struct shard_rows *shard = arg;
+    struct shard_rows *shard = arg;
+    const brew_export_tensor *t = shard->job->tensors + shard->first + index;
     shard->job->rows(shard->job->arg, shard->first + index, first, count, rows);
+    brew_export_look(&shard->check, t->name, t->dtype, rows, count * t->cols);
 }
 
 static int write_shard(const brew_export *job, size_t first, size_t end, const char *path,
@@ -78,13 +110,14 @@ static int write_shard(const brew_export *job, size_t first, size_t end, const c
     }
     brew_buf full = {0};
     brew_buf_addf(&full, "%s/%s", path, name);
-    struct shard_rows rows = {job, first};
+    struct shard_rows rows = {.job = job, .first = first};
     brew_json *metadata = brew_json_new_object(); // transformers asks for it
     brew_json_set(metadata, "format", brew_json_new_string("pt", 2));
     brew_out *out = brew_out_open(full.ptr, BREW_OUT_BINARY, err);
     int rc = out ? brew_safetensors_write_rows(out, tensors, end - first, metadata, rows_of_shard,
                                                &rows, NULL, err)
                  : -1;
+    if (!rc) rc = brew_export_checked(&rows.check, err);
     if (!rc)
         rc = brew_out_commit(out, err);
     else

@@ -40,7 +40,8 @@ typedef struct brew_export {
 // directory; owned by the caller.
 brew_json *brew_export_config(const brew_modeldir *from, brew_err *err);
 // Writes into `path`, a directory that exists and is empty or is being built; fsyncs what it writes.
-// Tensors are converted a few rows at a time.
+// Tensors are converted a few rows at a time. Fails, naming the tensor, where a value is not finite in
+// the type it is written with.
 int brew_export_write(const brew_export *job, const char *path, brew_err *err);
 
 #endif

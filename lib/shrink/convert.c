@@ -99,7 +99,10 @@ void brew_round_row(enum brew_dtype dtype, float *row, int64_t n, float *scale) 
     *scale = brew_row_scale(most, f8 ? BREW_F8_LIMIT : BREW_I8_LIMIT);
     for (int64_t i = 0; i < n; i++) {
         float q = row[i] / *scale;
-        row[i] = f8 ? brew_f32_from_f8(brew_f8_from_f32(q)) : fminf(fmaxf(rintf(q), -128), 127);
+        if (f8)
+            row[i] = brew_f32_from_f8(brew_f8_from_f32(q));
+        else
+            row[i] = q > 127 ? 127 : q < -128 ? -128 : rintf(q); // NaN stays
     }
 }
 
@@ -116,8 +119,7 @@ struct part {
 struct job {
     struct part *parts;
     size_t n;
-    float *row;      // [longest]
-    const char *bad; // the tensor in which something is not finite
+    float *row; // [longest]
 };
 
 static void part_rows(void *arg, size_t index, int64_t first, int64_t count, float *rows) {
@@ -127,8 +129,6 @@ static void part_rows(void *arg, size_t index, int64_t first, int64_t count, flo
     for (int64_t i = 0; i < count; i++) {
         float scale, *row = part->scales ? job->row : rows + i * cols;
         brew_tensor_rows(&part->from, first + i, 1, row);
-        for (int64_t j = 0; j < cols; j++)
-            if (!isfinite(row[j])) job->bad = part->name;
         if (quantised(part->dtype)) brew_round_row(part->dtype, row, cols, &scale);
         if (part->scales) rows[i] = scale;
     }
@@ -256,8 +256,6 @@ static int write_model(struct job *job, const brew_modeldir *dir, const brew_typ
                           .rows = part_rows,
                           .arg = job};
     int status = brew_export_write(&export, path, err);
-    if (!status && job->bad)
-        status = brew_fail(err, BREW_DATA, "tensor %s holds what is not a finite number", job->bad);
     brew_json_free(config);
     free(tensors);
     return status;

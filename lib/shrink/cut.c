@@ -80,7 +80,6 @@ struct job {
     struct part *parts;
     size_t n;
     float *row; // [longest]
-    const char *bad;
 };
 
 // The heads' indices as indices of their values.
@@ -149,8 +148,6 @@ static void part_rows(void *arg, size_t index, int64_t first, int64_t count, flo
             brew_tensor_rows(&part->from, vector ? 0 : part->rows[first + i], 1, job->row);
             for (int64_t j = 0; j < n_cols; j++) rows[j] = job->row[cols[j]] * scale;
         }
-        for (int64_t j = 0; j < n_cols; j++)
-            if (!isfinite(rows[j])) job->bad = part->name;
     }
 }
 
@@ -238,8 +235,6 @@ static int write_model(struct job *job, const brew_modeldir *dir, const brew_jso
                           .rows = part_rows,
                           .arg = job};
     int status = brew_export_write(&export, path, err);
-    if (!status && job->bad)
-        status = brew_fail(err, BREW_DATA, "tensor %s holds what is not a finite number", job->bad);
     brew_json_free(config);
     free(tensors);
     return status;

@@ -29,8 +29,8 @@ typedef struct brew_sample_options {
     const brew_modeldir *dir; // whose tokenizer is used
     const brew_config *config;
     brew_pool *pool;
-    bool bos, specials;            // as in brew_encode_options
-    brew_source_reject_fn *reject; // of records; sample.in is open when it is called
+    bool bos, specials;     // as in brew_encode_options
+    brew_reject_fn *reject; // of records
     void *arg;
 } brew_sample_options;
 

@@ -137,17 +137,15 @@ const brew_star_teacher *brew_source_teacher(const brew_source *source) {
     return source->reader ? brew_star_read_teacher(source->reader) : NULL;
 }
 
-int brew_source_all(brew_source *source, brew_star *star, brew_source_reject_fn *reject, void *arg,
+int brew_source_all(brew_source *source, brew_star *star, brew_reject_fn *reject, void *arg,
                     brew_err *err) {
     brew_line line;
     int got;
     while ((got = brew_source_next(source, &line, err)) > 0) {
-        if (!line.failed) {
+        if (!line.failed)
             brew_star_append(star, line.star, line.request);
-            continue;
-        }
-        *err = *line.failed;
-        if (reject(arg, &line, err)) return -1;
+        else if (reject(arg, brew_in_name(source->in), &line, err))
+            return -1;
     }
     return got;
 }

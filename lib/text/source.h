@@ -41,10 +41,10 @@ bool brew_source_is_stream(const brew_source *source);
 // texts can be encoded). `failed` tells a bad one. In a stream, `line` is the request's meta line and
 // `number` its place, from 1. Valid until the next call.
 int brew_source_next(brew_source *source, brew_line *line, brew_err *err);
-// All that is left, appended to star. Bad ones go to reject (0: go on; -1: stop with what is then in
-// *failed). Returns 0, or -1.
-typedef int brew_source_reject_fn(void *arg, const brew_line *line, brew_err *failed);
-int brew_source_all(brew_source *source, brew_star *star, brew_source_reject_fn *reject, void *arg,
+// Told of a bad one, `failed` in line, of the input `name`: 0 to go on; nonzero, with err, to give up.
+typedef int brew_reject_fn(void *arg, const char *name, const brew_line *line, brew_err *err);
+// All that is left, appended to star. Returns 0, or -1.
+int brew_source_all(brew_source *source, brew_star *star, brew_reject_fn *reject, void *arg,
                     brew_err *err);
 // What a token stream of these requests says of its ids: the digest of the tokenizer that makes or made
 // them, "" if there is none, and how many ids it knows, 0 if unknown. Borrowed.

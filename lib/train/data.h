@@ -38,8 +38,7 @@ typedef struct brew_data_options {
     int64_t epochs;   // the sequence ends after so many (one input only); 0: never, but for a pipe
     const char *role; // in the provenance: "records"
     const char *teacher; // NULL, or the teacher's stream of the one input
-    // Reports a bad record, `failed` in line, of the input `name`; nonzero, with err, to give up.
-    int (*reject)(void *arg, const char *name, const brew_line *line, brew_err *err);
+    brew_reject_fn *reject;
     void *arg;
 } brew_data_options;
 

@@ -46,7 +46,7 @@ typedef struct brew_run_options {
     bool freeze_embedding, no_bos, specials;
     // Calls back.
     const volatile sig_atomic_t *stop;
-    int (*reject)(void *arg, const char *name, const brew_line *line, brew_err *err);
+    brew_reject_fn *reject;
     void (*accept)(void *arg, uint64_t requests); // so many were sound
     void (*report)(void *arg, const brew_train_report *report);
     void (*say)(void *arg, const char *text);  // always of interest: the plan, going on
