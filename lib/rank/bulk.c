@@ -8,89 +8,6 @@
 #include "rank/bulk_parts.h"
 #include "rank/report_parts.h"
 
-// ---- what needs no order ----
-
-enum { AHEAD = 16 }; // rows; a member's sums are seldom near
-
-struct totals {
-    double wp, logloss, brier;
-};
-
-struct adding {
-    struct brew_bulk_state *state;
-    struct totals totals[BREW_BULK_PARTS];
-};
-
-// Sums over rows of one member that stand together.
-struct run {
-    double w, wy, wp, logloss, brier;
-};
-
-static void flush(const struct brew_bulk_state *s, uint32_t member, const struct run *r) {
-    struct brew_bulk_sums *to = &s->sums[member];
-    double unit = 0x1p61 / (s->weight[0] + s->weight[1]);
-    if (!(r->w > 0)) return;
-    __atomic_fetch_add(&to->w, (int64_t)(r->w * unit + .5), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&to->wy, (int64_t)(r->wy * unit + .5), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&to->wp, (int64_t)(r->wp * unit + .5), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&to->logloss, (int64_t)(r->logloss * unit / 35 + .5), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&to->brier, (int64_t)(r->brier * unit + .5), __ATOMIC_RELAXED);
-}
-
-static void add_part(void *arg, size_t part, int worker) {
-    (void)worker;
-    struct adding *a = arg;
-    const struct brew_bulk_state *s = a->state;
-    struct totals *t = &a->totals[part];
-    bool probabilities = s->least >= 0 && s->most <= 1;
-    size_t end = brew_bulk_begin(s, part + 1);
-    struct run run = {0, 0, 0, 0, 0};
-    uint32_t member = UINT32_MAX, who[BREW_FOLDER_BLOCK];
-    brew_folder_block *b = brew_alloc(sizeof *b);
-    for (size_t at = brew_bulk_begin(s, part); at < end; at += b->n) {
-        brew_folder_read(s->folder, at, end, b);
-        for (size_t i = 0; i < b->n; i++)
-            who[i] = b->target[i] < 0 ? 0 : brew_ids_of(&s->ids, b->member[i]);
-        for (size_t i = 0; i < b->n; i++) {
-            if (b->target[i] < 0) continue;
-            if (i + AHEAD < b->n) __builtin_prefetch(&s->sums[who[i + AHEAD]], 1);
-            if (who[i] != member) {
-                if (member != UINT32_MAX) flush(s, member, &run);
-                member = who[i];
-                run = (struct run){0, 0, 0, 0, 0};
-            }
-            double w = b->weight[i], p = b->score[i];
-            run.w += w;
-            run.wy += b->target[i] ? w : 0;
-            if (!probabilities) continue;
-            double cut = p < 1e-15 ? 1e-15 : p > 1 - 1e-15 ? 1 - 1e-15 : p;
-            double loss = -w * log(b->target[i] ? cut : 1 - cut), off = p - (double)b->target[i];
-            run.wp += w * p;
-            run.logloss += loss;
-            run.brier += w * off * off;
-            t->wp += w * p;
-            t->logloss += loss;
-            t->brier += w * off * off;
-        }
-    }
-    if (member != UINT32_MAX) flush(s, member, &run);
-    free(b);
-}
-
-static void add_rows(struct brew_bulk_state *s) {
-    struct adding *a = brew_calloc(1, sizeof *a);
-    a->state = s;
-    brew_pool_run(s->pool, BREW_BULK_PARTS, add_part, a);
-    for (size_t i = 0; i < BREW_BULK_PARTS; i++) {
-        s->wp += a->totals[i].wp;
-        s->logloss += a->totals[i].logloss;
-        s->brier += a->totals[i].brier;
-    }
-    free(a);
-}
-
-// ---- figures ----
-
 static void set_values(const struct brew_bulk_state *s, brew_bulk *out) {
     double totals[BREW_SUMS] = {0}, value[BREW_METRICS];
     double positives = s->weight[1], negatives = s->weight[0];
@@ -112,12 +29,12 @@ static void set_values(const struct brew_bulk_state *s, brew_bulk *out) {
 
 // A member's influence on each metric, squared, as in bootstrap.c.
 static void add_influence(const struct brew_bulk_state *s, const struct brew_bulk_sums *m,
-                          int64_t won, const brew_figure *of, double variance[BREW_METRICS]) {
+                          const brew_figure *of, double variance[BREW_METRICS]) {
     double all = s->weight[0] + s->weight[1], r = of[BREW_METRIC_POSITIVE_RATE].value;
     double w = (double)m->w * 0x1p-61, wy = (double)m->wy * 0x1p-61, wp = (double)m->wp * 0x1p-61;
     double loss = of[BREW_METRIC_LOGLOSS].value, entropy = of[BREW_METRIC_NORMALISED_ENTROPY].value;
     double of_rate = wy - r * w, of_loss = 35 * 0x1p-61 * (double)m->logloss - loss * w;
-    double auc = (double)won * 0x1p-61;
+    double auc = (double)m->won * 0x1p-61;
     if (s->weight[0] > 0 && s->weight[1] > 0)
         auc -=
             of[BREW_METRIC_AUC].value * (wy * all / s->weight[1] + (w - wy) * all / s->weight[0]);
@@ -143,7 +60,7 @@ static void set_intervals(const struct brew_bulk_state *s, brew_bulk *out) {
     for (size_t i = 0; i < s->ids.n; i++) {
         if (s->sums[i].w == 0) continue; // no rows, or none that weighs
         out->members++;
-        add_influence(s, &s->sums[i], s->won[i], of, variance);
+        add_influence(s, &s->sums[i], of, variance);
     }
     double members = (double)out->members;
     if (out->members < 2) return;
@@ -169,20 +86,18 @@ int brew_bulk_measure(const brew_folder *folder, size_t buffer_rows, brew_pool *
     out->n = s.rows[0] + s.rows[1];
     out->unknown = s.unknown;
     out->probabilities = s.least >= 0 && s.most <= 1;
-    if (status == 0 && !brew_mul(s.ids.n + 1, sizeof *s.sums + sizeof *s.won, &bytes))
+    if (status == 0 && !brew_mul(s.ids.n + 1, sizeof *s.sums, &bytes))
         status = brew_fail(err, BREW_DATA, "%zu members are too many", s.ids.n);
     if (status == 0) status = brew_slab_init(&s.slab, bytes, "the sums of the members", err);
     s.sums = s.slab.ptr;
-    s.won = (int64_t *)(void *)(s.sums + s.ids.n);
+    if (status == 0) status = brew_bulk_sorted(&s, err);
     if (status == 0) {
-        add_rows(&s);
-        status = brew_bulk_sorted(&s, err);
-    }
-    if (status == 0) {
+        brew_bulk_members(&s);
         set_values(&s, out);
         set_intervals(&s, out);
     }
     brew_slab_release(&s.slab);
+    free(s.cells.cell);
     free(s.ids.key);
     free(s.ids.number);
     return status;

@@ -1,10 +1,15 @@
 // Figures of a column folder: exact, in bounded memory, with intervals by clustered variance.
 //
-// Four kinds of passes over the mapped columns: one checks every value and finds ranges and totals; one adds up what
-// needs no order; then scores are cut into ranges of at most `buffer_rows` rows, and each range is gathered, sorted and
-// walked, so that every row meets the exact weight below and above it. Members are numbers of their own; 48
-// bytes are kept for each. What is added up by member is fixed-point, and what by rows is added in a fixed
-// order: the same bits at any thread count.
+// The mapped columns are read several times: every value is checked, with ranges and totals found; scores are
+// counted in buckets of equal width; as many buckets as fit the buffer are gathered as keys (score and
+// outcome), sorted and walked, so that every row meets the exact weight below and above it; at last what the
+// intervals need is added up by member. There a row's share of the pairs is that of its cell, scores side by
+// side with a 2048th of the weight (or one score with more): it moves no value, and an end of auc's interval
+// by far less than it can be read to (1e-5 with 6,000 rows, 1e-9 with 10^7).
+//
+// Memory is 8 bytes (12 with weights) for each of buffer_rows, a third of that for each thread at most, and 48
+// bytes a member, whose ids become numbers of their own. What is added up by member is fixed-point, and what by
+// rows is added in a fixed order: the same bits at any thread count.
 //
 // Measured are positive_rate, auc, pr_auc, and, if all scores lie within 0 to 1, logloss,
 // normalised_entropy, brier, ece and copc; pr_auc and ece have no interval. auc is a ratio of integers if there are
@@ -27,7 +32,7 @@ typedef struct brew_bulk {
     bool weighted, probabilities;
 } brew_bulk;
 
-enum { BREW_BULK_BUFFER_ROWS = 1 << 25 }; // 16 bytes each
+enum { BREW_BULK_BUFFER_ROWS = 1 << 26 };
 
 // buffer_rows >= 1. Fails on a value that is out of its range, naming the row, and for want of memory.
 int brew_bulk_measure(const brew_folder *folder, size_t buffer_rows, brew_pool *pool,

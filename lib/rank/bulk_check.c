@@ -12,8 +12,8 @@ struct part {
     uint64_t rows[2], unknown;
     double weight[2], least, most;
     int64_t first_id, last_id; // the least and the greatest
-    size_t bad;                // the first bad row, SIZE_MAX: none
-    const char *why;
+    const char *why;           // NULL: no bad row
+    size_t bad;                // the first one
 };
 
 struct check {
@@ -21,44 +21,77 @@ struct check {
     struct part part[BREW_BULK_PARTS];
 };
 
-static const char *bad_row(const brew_folder_block *b, size_t i) {
-    if (b->target[i] > 1) return "the target is not 1, 0 or -1";
-    if (!isfinite(b->score[i])) return "the score is not finite";
-    return b->weight[i] >= 0 && b->weight[i] <= 1e30 ? NULL : "the weight is not in 0 to 1e30";
+// Why some row of the block is bad; sets its place in it.
+static const char *find_bad(const brew_folder_block *b, size_t *at) {
+    for (size_t i = 0; i < b->n; i++) {
+        *at = i;
+        if (b->target[i] > 1) return "the target is not 1, 0 or -1";
+        if (!isfinite(b->score[i])) return "the score is not finite";
+        if (!(b->weight[i] >= 0 && b->weight[i] <= 1e30)) return "the weight is not in 0 to 1e30";
+    }
+    return NULL;
+}
+
+// Without branches: rows of unknown outcome count as what changes nothing.
+static void add_block(struct part *p, const brew_folder_block *b, bool weighted) {
+    size_t known = 0, positives = 0;
+    double least = p->least, most = p->most;
+    int64_t first = p->first_id, last = p->last_id;
+    for (size_t i = 0; i < b->n; i++) {
+        known += b->target[i] >= 0;
+        positives += b->target[i] > 0;
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        double low = b->target[i] < 0 ? INFINITY : b->score[i];
+        double high = b->target[i] < 0 ? -INFINITY : b->score[i];
+        least = low < least ? low : least;
+        most = high > most ? high : most;
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        int64_t low = b->target[i] < 0 ? INT64_MAX : b->member[i];
+        int64_t high = b->target[i] < 0 ? INT64_MIN : b->member[i];
+        first = low < first ? low : first;
+        last = high > last ? high : last;
+    }
+    p->rows[0] += known - positives;
+    p->rows[1] += positives;
+    p->unknown += b->n - known;
+    p->least = least;
+    p->most = most;
+    p->first_id = first;
+    p->last_id = last;
+    for (size_t i = 0; weighted && i < b->n; i++)
+        if (b->target[i] >= 0) p->weight[b->target[i]] += b->weight[i];
+}
+
+static bool is_bad(const brew_folder_block *b, bool weighted) {
+    int bad = 0;
+    for (size_t i = 0; i < b->n; i++) bad |= b->target[i] > 1;
+    for (size_t i = 0; i < b->n; i++) bad |= !(fabs(b->score[i]) < INFINITY);
+    for (size_t i = 0; weighted && i < b->n; i++)
+        bad |= !(b->weight[i] >= 0) | !(b->weight[i] <= 1e30);
+    return bad;
 }
 
 static void check_part(void *arg, size_t number, int worker) {
     (void)worker;
     struct check *c = arg;
     struct part *p = &c->part[number];
+    bool weighted = c->state->folder->weights.data;
     brew_folder_block *b = brew_alloc(sizeof *b);
     size_t end = brew_bulk_begin(c->state, number + 1);
-    *p = (struct part){.least = INFINITY,
-                       .most = -INFINITY,
-                       .first_id = INT64_MAX,
-                       .last_id = INT64_MIN,
-                       .bad = SIZE_MAX};
+    *p = (struct part){
+        .least = INFINITY, .most = -INFINITY, .first_id = INT64_MAX, .last_id = INT64_MIN};
     for (size_t at = brew_bulk_begin(c->state, number); at < end && !p->why; at += b->n) {
         brew_folder_read(c->state->folder, at, end, b);
-        for (size_t i = 0; i < b->n; i++) {
-            const char *why = bad_row(b, i);
-            if (why) {
-                p->why = why;
-                p->bad = at + i;
-                break;
-            }
-            if (b->target[i] < 0) {
-                p->unknown++;
-                continue;
-            }
-            p->rows[b->target[i]]++;
-            p->weight[b->target[i]] += b->weight[i];
-            if (b->score[i] < p->least) p->least = b->score[i];
-            if (b->score[i] > p->most) p->most = b->score[i];
-            if (b->member[i] < p->first_id) p->first_id = b->member[i];
-            if (b->member[i] > p->last_id) p->last_id = b->member[i];
+        if (is_bad(b, weighted)) {
+            p->why = find_bad(b, &p->bad);
+            p->bad += at;
+        } else {
+            add_block(p, b, weighted);
         }
     }
+    for (int y = 0; !weighted && y < 2; y++) p->weight[y] = (double)p->rows[y];
     free(b);
 }
 

@@ -116,17 +116,18 @@ static void compare(enum kind kind, bool weighted, bool sparse_ids) {
         if (!ok(measure(&got, buffers[b], 1, &err) == 0, "%s, %zu rows at a time", names[kind],
                 buffers[b]))
             printf("# %s\n", err.text);
-        double worst = 0, wide = 0;
+        double worst = 0, wide = 0, of_auc = 0; // what values and ends of intervals differ by
         for (int i = 0; i < BREW_METRICS; i++) {
             const brew_figure *g = &got.figures.of[i], *w = &want.of[i];
             if (isnan(g->value)) continue;
             worst = fmax(worst, fabs(g->value - w->value) / (1 + fabs(w->value)));
-            if (!isnan(g->lo))
-                wide =
-                    fmax(wide, fmax(fabs(g->lo - w->lo), fabs(g->hi - w->hi)) / (1 + fabs(w->hi)));
+            if (isnan(g->lo)) continue;
+            double *ends = i == BREW_METRIC_AUC ? &of_auc : &wide;
+            *ends = fmax(*ends, fmax(fabs(g->lo - w->lo), fabs(g->hi - w->hi)) / (1 + fabs(w->hi)));
         }
         is_near(worst, 0, 1e-12, "the values");
         is_near(wide, 0, 1e-8, "the intervals");
+        is_near(of_auc, 0, 1e-5, "that of auc, from cells of scores");
         is_int((long long)got.members, MEMBERS, "the members");
         measure(&again, buffers[b], 3, &err);
         ok(!memcmp(&got, &again, sizeof got), "the same bits with 3 threads");

@@ -71,6 +71,12 @@ void brew_folder_close(brew_folder *c) {
     *c = (brew_folder){0};
 }
 
+// The elements from `first` on where they are, if they are of this type and can be read there.
+static const void *in_place(const struct brew_folder_column *c, enum brew_npy_type type,
+                            size_t first) {
+    return c->type == type && (uintptr_t)c->data % 8 == 0 ? c->data + first * 8 : NULL;
+}
+
 static void read_reals(const struct brew_folder_column *c, size_t first, size_t n, double *out) {
     if (c->type == BREW_NPY_F64) {
         memcpy(out, c->data + first * 8, n * 8);
@@ -83,23 +89,22 @@ static void read_reals(const struct brew_folder_column *c, size_t first, size_t 
     }
 }
 
-int64_t brew_folder_member(const brew_folder *f, size_t row) {
-    const struct brew_folder_column *c = &f->members;
+static void read_members(const struct brew_folder_column *c, size_t first, size_t n, int64_t *out) {
     if (c->type == BREW_NPY_I64) {
-        int64_t x;
-        memcpy(&x, c->data + row * 8, 8);
-        return x;
+        memcpy(out, c->data + first * 8, n * 8);
+        return;
     }
-    int32_t x;
-    memcpy(&x, c->data + row * 4, 4);
-    return x;
+    for (size_t i = 0; i < n; i++) {
+        int32_t x;
+        memcpy(&x, c->data + (first + i) * 4, 4);
+        out[i] = x;
+    }
 }
 
 float brew_folder_weight(const brew_folder *f, size_t row) {
-    const struct brew_folder_column *c = &f->weights;
     double x;
-    if (!c->data) return 1;
-    read_reals(c, row, 1, &x);
+    if (!f->weights.data) return 1;
+    read_reals(&f->weights, row, 1, &x);
     return (float)x;
 }
 
@@ -109,31 +114,42 @@ static int8_t target_of(int64_t x) {
 
 static void read_targets(const struct brew_folder_column *c, size_t first, size_t n, int8_t *out) {
     const char *from = c->data + first * brew_npy_type_bytes(c->type);
-    if (c->type == BREW_NPY_I64 || c->type == BREW_NPY_I32) {
+    if (c->type == BREW_NPY_I64) {
         for (size_t i = 0; i < n; i++) {
-            int64_t wide = 0;
-            int32_t narrow = 0;
-            memcpy(&wide, from + 8 * i * (c->type == BREW_NPY_I64), 8 * (c->type == BREW_NPY_I64));
-            memcpy(&narrow, from + 4 * i * (c->type == BREW_NPY_I32),
-                   4 * (c->type == BREW_NPY_I32));
-            out[i] = target_of(c->type == BREW_NPY_I64 ? wide : narrow);
+            int64_t x;
+            memcpy(&x, from + 8 * i, 8);
+            out[i] = target_of(x);
+        }
+    } else if (c->type == BREW_NPY_I32) {
+        for (size_t i = 0; i < n; i++) {
+            int32_t x;
+            memcpy(&x, from + 4 * i, 4);
+            out[i] = target_of(x);
         }
     } else if (c->type == BREW_NPY_I8) {
         for (size_t i = 0; i < n; i++) out[i] = target_of((signed char)from[i]);
     } else {
-        for (size_t i = 0; i < n; i++) out[i] = target_of((unsigned char)from[i]);
+        for (size_t i = 0; i < n; i++) out[i] = (unsigned char)from[i] > 1 ? 2 : from[i];
     }
 }
 
 void brew_folder_read_scores(const brew_folder *f, size_t first, size_t end, brew_folder_block *b) {
     b->n = end - first < BREW_FOLDER_BLOCK ? end - first : BREW_FOLDER_BLOCK;
-    read_reals(&f->scores, first, b->n, b->score);
+    b->score = in_place(&f->scores, BREW_NPY_F64, first);
+    if (!b->score) {
+        read_reals(&f->scores, first, b->n, b->space.score);
+        b->score = b->space.score;
+    }
     read_targets(&f->targets, first, b->n, b->target);
 }
 
 void brew_folder_read(const brew_folder *f, size_t first, size_t end, brew_folder_block *b) {
     brew_folder_read_scores(f, first, end, b);
-    for (size_t i = 0; i < b->n; i++) b->member[i] = brew_folder_member(f, first + i);
+    b->member = in_place(&f->members, BREW_NPY_I64, first);
+    if (!b->member) {
+        read_members(&f->members, first, b->n, b->space.member);
+        b->member = b->space.member;
+    }
     for (size_t i = 0; i < b->n; i++) b->weight[i] = 1;
     if (!f->weights.data) return;
     read_reals(&f->weights, first, b->n, b->weight);

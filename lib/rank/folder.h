@@ -29,12 +29,17 @@ typedef struct brew_folder {
     } scores, targets, members, weights;
 } brew_folder;
 
-// Some rows; those of unknown outcome are still among them.
+// Some rows; those of unknown outcome are still among them. Columns stand in the mapped file, or in `space`.
 typedef struct brew_folder_block {
     size_t n;
-    double score[BREW_FOLDER_BLOCK], weight[BREW_FOLDER_BLOCK];
-    int64_t member[BREW_FOLDER_BLOCK];
+    const double *score;
+    const int64_t *member;
+    double weight[BREW_FOLDER_BLOCK];
     int8_t target[BREW_FOLDER_BLOCK]; // anything but 1, 0 and -1 is 2
+    struct {
+        double score[BREW_FOLDER_BLOCK];
+        int64_t member[BREW_FOLDER_BLOCK];
+    } space;
 } brew_folder_block;
 
 bool brew_folder_is(const char *path); // a folder
@@ -47,7 +52,6 @@ void brew_folder_read(const brew_folder *folder, size_t first, size_t end,
 void brew_folder_read_scores(const brew_folder *folder, size_t first, size_t end,
                              brew_folder_block *block);
 // Of one row.
-int64_t brew_folder_member(const brew_folder *folder, size_t row);
 float brew_folder_weight(const brew_folder *folder, size_t row);
 
 #endif
