@@ -91,6 +91,13 @@ brew-eval --json "$work/a" | sed 's/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/
 brew-eval --json "$work/sorted" | sed 's/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/more.json"
 same "$work/one.json" "$work/more.json" "another order of records gives the same figures and intervals"
 
+awk -v score=7 'BEGIN { for (i = 0; i < 60; i++) { score = score * 16807 % 2147483647
+    printf "{\"score\":%.2f,\"label\":%d}\n", score % 10 / 10, score % 7 < 3 } }' >"$work/nameless"
+sort "$work/nameless" >"$work/sorted"
+brew-eval --json "$work/nameless" | sed 's/"questions":"[^"]*"//;s/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/one.json"
+brew-eval --json "$work/sorted" | sed 's/"questions":"[^"]*"//;s/\([0-9]\.[0-9]\{9\}\)[0-9e-]*/\1/g' >"$work/more.json"
+same "$work/one.json" "$work/more.json" "of rows without member and id, too"
+
 exits 0 "groups by a field" brew-eval --group member -k 2 "$work/a"
 ok "12 groups, another cut" sh -c "grep -q '12 groups' '$work/out' && grep -q '^ndcg@2 ' '$work/out'"
 exits 0 "ties" brew-eval "$work/rounded"

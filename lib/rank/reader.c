@@ -29,6 +29,8 @@ void brew_reader_release(brew_reader *r) {
     for (size_t i = 0; i < r->n_by; i++) brew_by_release(&r->by[i]);
     brew_by_release(&r->task);
     brew_intern_release(&r->calibrated_on);
+    brew_intern_release(&r->nameless);
+    free(r->nameless_times);
     free(r->by);
     free(r->request);
     free(r->asked_ms);
@@ -97,10 +99,11 @@ static uint64_t name_hash(const brew_intern *names, uint32_t number, uint64_t se
     return brew_hash64(names->entries[number].ptr, names->entries[number].len, seed);
 }
 
-static void keep(brew_reader *reader, const brew_answer *row, uint32_t request, int64_t asked_ms) {
+static void keep(brew_reader *reader, const brew_answer *row, uint64_t key, uint32_t request,
+                 int64_t asked_ms) {
     size_t at = reader->answers.n, cap = reader->request_cap;
     brew_answers_add(&reader->answers, row);
-    reader->answers.member_key[row->member] = name_hash(&reader->members, row->member, 0);
+    reader->answers.member_key[row->member] = key;
     BREW_GROW(reader->request, at + 1, reader->request_cap);
     if (cap != reader->request_cap)
         reader->asked_ms =
@@ -156,7 +159,23 @@ static void note_record(brew_reader *reader, const brew_record *r) {
     reader->counts.sampled += reader->sampled ? !r->rates : brew_record_is_sampled(r);
 }
 
-static int keep_record(brew_reader *reader, const brew_record *r, brew_err *err) {
+// What the record's member is drawn by: its name; without one the request's id; without that, too, the bytes
+// of the record and how many of the same came before it. So it does not depend on the order of records.
+static uint64_t member_key(brew_reader *reader, const brew_record *r, uint32_t member,
+                           uint32_t request, const char *line, size_t len) {
+    if (brew_record_field(r, "member")) return name_hash(&reader->members, member, 0);
+    if (brew_json_get(r->root, "id")) return name_hash(&reader->requests, request, 4);
+    uint64_t alike[2] = {brew_hash64(line, len, 5), 0};
+    size_t known = reader->nameless.count;
+    size_t number = brew_intern_put(&reader->nameless, (const char *)alike, sizeof *alike);
+    BREW_GROW(reader->nameless_times, number + 1, reader->nameless_cap);
+    if (number == known) reader->nameless_times[number] = 0;
+    alike[1] = reader->nameless_times[number]++;
+    return brew_hash64(alike, sizeof alike, 6);
+}
+
+static int keep_record(brew_reader *reader, const brew_record *r, const char *line, size_t len,
+                       brew_err *err) {
     if (check_fields(reader, r, err) < 0) return -1;
     const brew_json *member = brew_record_field(r, "member"), *id = brew_json_get(r->root, "id");
     const brew_json *item = r->plain ? brew_json_get(r->root, "item_id") : NULL;
@@ -165,6 +184,7 @@ static int keep_record(brew_reader *reader, const brew_record *r, brew_err *err)
     uint64_t own = reader->counts.records++;
     uint32_t request = number_of(reader, &reader->requests, id, own, NULL);
     brew_answer row = {.member = number_of(reader, &reader->members, member, request, NULL)};
+    uint64_t key = member_key(reader, r, row.member, request, line, len);
     note_record(reader, r);
     reader->counts.records_without_member += !member;
     for (size_t i = 0; i < r->n; i++) {
@@ -183,7 +203,7 @@ static int keep_record(brew_reader *reader, const brew_record *r, brew_err *err)
         if (reader->group)
             row.group =
                 number_of(reader, &reader->groups, brew_record_field(r, reader->group), 0, kind);
-        keep(reader, &row, request, asked_ms);
+        keep(reader, &row, key, request, asked_ms);
     }
     return 0;
 }
@@ -193,7 +213,7 @@ int brew_reader_add(brew_reader *reader, const char *line, size_t len, brew_err 
     if (!root) return -1;
     brew_record r;
     int status = brew_record_open(&r, root, reader->prompts, err);
-    if (status == 0) status = keep_record(reader, &r, err);
+    if (status == 0) status = keep_record(reader, &r, line, len, err);
     brew_json_free(root);
     return status;
 }

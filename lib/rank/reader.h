@@ -13,7 +13,7 @@
 // - Records with the same id are one request; so are, where a record asks several kinds of questions
 //   (item_meta.kind), those of one kind. The group is the request, or the value of a field of meta (and kind).
 // - The member is meta.member (in a plain row: member); a record without one is a member of its own, and
-//   counted.
+//   counted. It is drawn (see bootstrap.h) by its id, or by its bytes, so the order of records plays no part.
 // - An answer's weight is weights[i] / sample_rates[i] (each 1 where absent).
 // - Its gain is gains[target], or 1 if positive; gains is one list for all items or a list for each.
 // - A record whose meta.sampled, or an element of whose item_meta.sampled, is true, and that has no
@@ -60,6 +60,9 @@ typedef struct brew_reader {
     brew_intern members, groups, items, requests;
     brew_reader_counts counts;
     brew_intern calibrated_on; // digests of questions that the scores' calibration was fitted on
+    brew_intern nameless;      // digests of records without member and id
+    uint32_t *nameless_times;  // [nameless.count] how often each came
+    size_t nameless_cap;
     uint64_t questions[2];
     brew_buf text; // scratch
     uint32_t *slice;
