@@ -14,7 +14,7 @@ static void write_head(brew_buf *out, const brew_json *report) {
                   brew_grouped(brew_count_at(report, "members"), members));
     if (brew_json_get(report, "groups"))
         brew_buf_addf(out, ", %s groups", brew_grouped(brew_count_at(report, "groups"), groups));
-    brew_buf_addf(out, "%s; ",
+    brew_buf_addf(out, "%s\n",
                   brew_json_bool(brew_json_get(report, "weighted")) ? ", weighted" : "");
     const brew_json *interval = brew_json_get(report, "interval");
     if (brew_json_get(interval, "replicates"))
@@ -32,27 +32,44 @@ static void add_name(brew_cells *t, const char *name, const brew_json *figure) {
     brew_cells_add(t, text);
 }
 
-// Ours, and beside it the static baselines and a few systems; the table of leads has them all.
+enum { WIDTH = 120 }; // of a table, if names are not very long
+
+// Beside ours stand what nothing costs, what is to be beaten, and the systems that were asked for, as far as
+// there is room; the next table has them all.
+static size_t choose_beside(const brew_json *report, brew_cells *t, const brew_json **beside) {
+    static const char *const baselines[] = {"rate", "member_item"};
+    size_t n = 0, width = 74;
+    for (size_t i = 0; i < 2; i++) {
+        const brew_json *system = brew_json_get(brew_json_get(report, "baselines"), baselines[i]);
+        if (!system) continue;
+        brew_cells_add(t, baselines[i]);
+        beside[n++] = system;
+    }
+    brew_json_iter it = {0};
+    while (t->columns + n < BREW_CELLS_MAX_COLUMNS &&
+           brew_json_next(brew_json_get(report, "systems"), &it)) {
+        size_t len = strlen(it.key);
+        if ((width += 2 + (len > 6 ? len : 6)) > WIDTH) break;
+        brew_cells_add(t, it.key);
+        beside[n++] = it.value;
+    }
+    return n;
+}
+
 static void write_metrics(brew_buf *out, const brew_json *report) {
-    static const char *const kinds[] = {"baselines", "systems"};
-    const brew_json *beside[BREW_CELLS_MAX_COLUMNS], *metrics = brew_json_get(report, "metrics");
+    const brew_json *beside[BREW_CELLS_MAX_COLUMNS];
     brew_cells t = {.columns = 4};
     brew_json_iter it = {0};
     static const char *const heads[] = {"metric", "value", "95 % interval", "n"};
     for (size_t i = 0; i < 4; i++) brew_cells_add(&t, heads[i]);
-    for (size_t k = 0; k < 2; k++) {
-        brew_json_iter at = {0};
-        while (t.columns < 13 && brew_json_next(brew_json_get(report, kinds[k]), &at)) {
-            brew_cells_add(&t, at.key);
-            beside[t.columns++] = at.value;
-        }
-    }
-    while (brew_json_next(metrics, &it)) {
+    size_t n = choose_beside(report, &t, beside);
+    t.columns += n;
+    while (brew_json_next(brew_json_get(report, "metrics"), &it)) {
         add_name(&t, it.key, it.value);
         brew_cells_value(&t, it.value, false);
         brew_cells_interval(&t, it.value, false);
         brew_cells_count(&t, brew_count_at(it.value, "n"));
-        for (size_t i = 4; i < t.columns; i++)
+        for (size_t i = 0; i < n; i++)
             brew_cells_value(&t, brew_json_get(beside[i], it.key), false);
     }
     brew_cells_write(out, &t);
@@ -116,8 +133,8 @@ static void write_left_out(brew_buf *out, const brew_json *report) {
     if (events)
         brew_buf_addf(
             out,
-            "%sbaselines from %s events before the split; %s answers of members and %s of "
-            "items without one\n",
+            "%sbaselines from %s events before the split;\n%s answers of members and %s of items "
+            "without one\n",
             first ? "\n" : "", brew_grouped(brew_count_at(events, "before_split"), n),
             brew_grouped(brew_count_at(events, "answers_of_unseen_members"), members),
             brew_grouped(brew_count_at(events, "answers_of_unseen_items"), items));
@@ -159,11 +176,10 @@ static void write_gates(brew_buf *out, const brew_json *report) {
 
 static void write_sampled(brew_buf *out, const brew_json *report) {
     if (brew_json_bool(brew_json_get(report, "sampled")))
-        brew_buf_adds(
-            out, "\nsampled: the items were sampled at rates that the records do not give. "
-                 "Calibration is "
-                 "refused, and the\nother figures speak of such samples: compare them only with "
-                 "figures on the same ones\n");
+        brew_buf_adds(out,
+                      "\nsampled: the items were sampled at rates that the records do not give."
+                      "\nCalibration is refused, and the other figures speak of such samples:"
+                      "\ncompare them only with figures on the same ones\n");
 }
 
 void brew_report_text(brew_buf *out, const brew_json *report) {
@@ -173,7 +189,7 @@ void brew_report_text(brew_buf *out, const brew_json *report) {
     else
         write_metrics(out, report);
     write_sampled(out, report);
-    brew_report_text_ahead(out, report);
+    brew_report_text_systems(out, report);
     brew_report_text_tasks(out, report);
     brew_report_text_slices(out, report);
     brew_report_text_reliability(out, report);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rank/metrics.h"
 #include "rank/report.h"
 #include "rank/report_table.h"
 
@@ -74,42 +75,69 @@ void brew_report_text_tasks(brew_buf *out, const brew_json *report) {
     brew_cells_write(out, &t);
 }
 
-static void add_lead(brew_cells *t, const brew_json *theirs, const brew_json *ahead,
-                     const char *key) {
-    brew_cells_value(t, brew_json_get(theirs, key), false);
-    brew_cells_value(t, brew_json_get(ahead, key), true);
-    brew_cells_interval(t, brew_json_get(ahead, key), true);
+// What a table of systems says of each.
+struct columns {
+    char name[8][BREW_METRIC_NAME];
+    size_t n;
+};
+
+static void add_system(brew_cells *t, const char *name, const brew_json *figures,
+                       const struct columns *columns, bool lead) {
+    brew_cells_add(t, name);
+    for (size_t i = 0; i < columns->n; i++) {
+        brew_cells_value(t, brew_json_get(figures, columns->name[i]), lead);
+        if (lead) brew_cells_interval(t, brew_json_get(figures, columns->name[i]), true);
+    }
 }
 
-// Each other system, and how far ours is ahead of it.
-void brew_report_text_ahead(brew_buf *out, const brew_json *report) {
+// A row for each system; leads: of `ahead`, with intervals.
+static void add_systems(brew_cells *t, const brew_json *of, const struct columns *columns,
+                        bool leads) {
     static const char *const kinds[][2] = {{"baselines", ""}, {"as_of", " as of"}, {"systems", ""}};
-    const brew_json *ahead = brew_json_get(report, "ahead");
-    brew_cells t = {.columns = 13};
-    const char *ndcg = "ndcg";
-    brew_json_iter it = {0};
-    if (!ahead) return;
-    while (brew_json_next(brew_json_get(report, "metrics"), &it))
-        if (!strncmp(it.key, "ndcg", 4)) ndcg = it.key;
-    const char *const measures[] = {"auc", "auc_member", ndcg, "logloss"};
-    brew_buf_adds(out, "\nother systems, and by how much the scores are ahead of them\n");
-    brew_cells_add(&t, "system");
-    for (size_t i = 0; i < 4; i++) {
-        brew_cells_add(&t, measures[i]);
-        brew_cells_add(&t, "ahead");
-        brew_cells_add(&t, "95 % interval");
-    }
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        const brew_json *of_kind = brew_json_get(ahead, kinds[k][0]);
-        brew_json_iter of = {0};
-        while (brew_json_next(of_kind, &of)) {
-            const brew_json *theirs = brew_json_get(brew_json_get(report, kinds[k][0]), of.key);
+        brew_json_iter it = {0};
+        while (brew_json_next(brew_json_get(of, kinds[k][0]), &it)) {
             char name[BREW_CELL];
-            snprintf(name, sizeof name, "%s%s", of.key, kinds[k][1]);
-            brew_cells_add(&t, name);
-            for (size_t i = 0; i < 4; i++) add_lead(&t, theirs, of.value, measures[i]);
+            snprintf(name, sizeof name, "%s%s", it.key, kinds[k][1]);
+            add_system(t, name, it.value, columns, leads);
         }
     }
+}
+
+static void add_column(struct columns *columns, const char *name) {
+    snprintf(columns->name[columns->n++], BREW_METRIC_NAME, "%s", name);
+}
+
+// Every other system beside ours, and how far ours is ahead of it.
+void brew_report_text_systems(brew_buf *out, const brew_json *report) {
+    static const char *const measures[] = {"auc", "pr_auc",  "auc_member", "ndcg",
+                                           "mrr", "logloss", "ece"};
+    const brew_json *ahead = brew_json_get(report, "ahead"),
+                    *metrics = brew_json_get(report, "metrics");
+    struct columns values = {.n = 0}, leads = {.n = 0};
+    brew_json_iter it = {0};
+    if (!ahead) return;
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
+        add_column(&values, measures[i]);
+    while (brew_json_next(metrics, &it))
+        if (!strncmp(it.key, "ndcg", 4)) snprintf(values.name[3], BREW_METRIC_NAME, "%s", it.key);
+    add_column(&leads, "auc");
+    add_column(&leads, "auc_member");
+    brew_cells t = {.columns = 1 + values.n};
+    brew_cells_add(&t, "system");
+    for (size_t i = 0; i < values.n; i++) brew_cells_add(&t, values.name[i]);
+    add_system(&t, "(the scores)", metrics, &values, false);
+    add_systems(&t, report, &values, false);
+    brew_buf_adds(out, "\nbeside other systems\n");
+    brew_cells_write(out, &t);
+    t = (brew_cells){.columns = 1 + 2 * leads.n};
+    brew_cells_add(&t, "system");
+    for (size_t i = 0; i < leads.n; i++) {
+        brew_cells_add(&t, leads.name[i]);
+        brew_cells_add(&t, "95 % interval");
+    }
+    add_systems(&t, ahead, &leads, true);
+    brew_buf_adds(out, "\nby how much the scores are ahead of them\n");
     brew_cells_write(out, &t);
 }
 
