@@ -26,8 +26,6 @@ static int reject(void *arg, const char *name, uint64_t line_number, const char 
 }
 
 static int publish(const brew_json *report) {
-    brew_out *out = brew_out_open(output, BREW_OUT_TEXT, &cli.err);
-    if (!out) return -1;
     brew_buf text = {0};
     if (as_json) {
         brew_json_write(&text, report);
@@ -35,10 +33,8 @@ static int publish(const brew_json *report) {
     } else {
         brew_inspect_text(&text, report, cli.verbose);
     }
-    int rc = brew_out_write(out, text.ptr, text.len, &cli.err);
+    int rc = brew_out_whole(output, BREW_OUT_TEXT, text.ptr, text.len, &cli.err);
     brew_buf_release(&text);
-    if (!rc) return brew_out_commit(out, &cli.err);
-    brew_out_abandon(out);
     return rc;
 }
 

@@ -162,14 +162,9 @@ static int write_summary(struct brew_cli *cli, int status, brew_err *err) {
     brew_buf text = {0};
     brew_json_write(&text, cli->summary);
     brew_buf_addc(&text, '\n');
-    brew_out *out = brew_out_open(cli->summary_path, BREW_OUT_TEXT, err);
-    int failed = !out || brew_out_write(out, text.ptr, text.len, err);
+    int failed = brew_out_whole(cli->summary_path, BREW_OUT_TEXT, text.ptr, text.len, err);
     brew_buf_release(&text);
-    if (failed) {
-        brew_out_abandon(out);
-        return -1;
-    }
-    return brew_out_commit(out, err);
+    return failed;
 }
 
 static void release(struct brew_cli *cli) {

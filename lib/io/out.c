@@ -180,6 +180,13 @@ void brew_out_abandon(brew_out *out) {
     free(out);
 }
 
+int brew_out_whole(const char *path, int flags, const void *bytes, size_t len, brew_err *err) {
+    brew_out *out = brew_out_open(path, flags, err);
+    if (out && brew_out_write(out, bytes, len, err) == 0) return brew_out_commit(out, err);
+    brew_out_abandon(out);
+    return -1;
+}
+
 void brew_out_abandon_all(void) {
     brew_temporary_remove_all();
 }

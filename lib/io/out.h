@@ -27,6 +27,8 @@ int brew_out_flush(brew_out *out, brew_err *err); // to the kernel, not to the d
 uint64_t brew_out_bytes(const brew_out *out);
 int brew_out_commit(brew_out *out, brew_err *err); // frees out, also on failure
 void brew_out_abandon(brew_out *out);              // frees out; NULL is fine
+// All of a file at once: opens, writes, commits.
+int brew_out_whole(const char *path, int flags, const void *bytes, size_t len, brew_err *err);
 
 // Removes the temporary files and directories of every open output, and frees nothing: for a fatal error
 // or a signal's way out (it is safe in a handler). Outputs are opened and closed by one thread.

@@ -17,12 +17,7 @@ static int write_file(const char *path, const char *name, const void *bytes, siz
                       brew_err *err) {
     brew_buf full = {0};
     brew_buf_addf(&full, "%s/%s", path, name);
-    brew_out *out = brew_out_open(full.ptr, BREW_OUT_BINARY, err);
-    int rc = out ? brew_out_write(out, bytes, len, err) : -1;
-    if (!rc)
-        rc = brew_out_commit(out, err);
-    else
-        brew_out_abandon(out);
+    int rc = brew_out_whole(full.ptr, BREW_OUT_BINARY, bytes, len, err);
     brew_buf_release(&full);
     return rc;
 }

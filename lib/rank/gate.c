@@ -1,6 +1,7 @@
 #include "rank/gate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,6 +256,18 @@ int brew_gate_judge(const brew_gate *gate, const brew_json *report, brew_json **
     for (size_t i = 0; i < f.n; i++) free(f.list[i].name);
     free(f.list);
     return (int)worst.verdict;
+}
+
+bool brew_gate_complaint(const brew_json *judged, char *text, size_t bytes) {
+    const brew_json *value = brew_json_get(judged, "value");
+    const char *verdict = brew_json_string(brew_json_get(judged, "verdict"), NULL);
+    const char *gate = brew_json_string(brew_json_get(judged, "gate"), NULL);
+    if (brew_json_bool(brew_json_get(judged, "passed"))) return false;
+    if (brew_json_is(value, BREW_JSON_NULL))
+        snprintf(text, bytes, "gate %s: %s (it has no value)", verdict, gate);
+    else
+        snprintf(text, bytes, "gate %s: %s (it is %.6g)", verdict, gate, brew_json_real(value));
+    return true;
 }
 
 int brew_gates_judge(const brew_gate *gates, size_t n, brew_json *report, brew_err *err) {

@@ -16,6 +16,7 @@
 #define BREW_RANK_GATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 #include "io/json.h"
@@ -37,6 +38,8 @@ int brew_gate_parse(brew_gate *gate, const char *text, brew_err *err);
 // an array of the same by name, where * stands for names.
 int brew_gate_judge(const brew_gate *gate, const brew_json *report, brew_json **judged,
                     brew_err *err);
+// What is to be said of a judged gate that is not passed, as a sentence; false if it is.
+bool brew_gate_complaint(const brew_json *judged, char *text, size_t bytes);
 // Judges all and adds "gates" to the report; the worst verdict, or -1.
 int brew_gates_judge(const brew_gate *gates, size_t n, brew_json *report, brew_err *err);
 

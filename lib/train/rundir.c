@@ -62,12 +62,7 @@ static int write_json(const char *path, const brew_json *value, brew_err *err) {
     brew_buf text = {0};
     brew_json_write(&text, value);
     brew_buf_addc(&text, '\n');
-    brew_out *out = brew_out_open(path, BREW_OUT_TEXT, err);
-    int rc = out ? brew_out_write(out, text.ptr, text.len, err) : -1;
-    if (rc)
-        brew_out_abandon(out);
-    else
-        rc = brew_out_commit(out, err);
+    int rc = brew_out_whole(path, BREW_OUT_TEXT, text.ptr, text.len, err);
     brew_buf_release(&text);
     return rc;
 }

@@ -162,10 +162,7 @@ int brew_state_save(const char *path, const brew_task *task, const brew_dataspli
     brew_json_write(&text, root);
     brew_buf_addc(&text, '\n');
     brew_json_free(root);
-    brew_out *out = brew_out_open(path, BREW_OUT_TEXT, err);
-    int status = out ? brew_out_write(out, text.ptr, text.len, err) : -1;
+    int status = brew_out_whole(path, BREW_OUT_TEXT, text.ptr, text.len, err);
     brew_buf_release(&text);
-    if (!status) return brew_out_commit(out, err);
-    brew_out_abandon(out);
-    return -1;
+    return status;
 }
