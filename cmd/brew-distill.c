@@ -12,6 +12,13 @@ static struct brew_opt options[] = {
                     "how far the student is from the teacher"),
     BREW_OPT_REAL(0, "skew", &job.skew_beta, 0.001, 0.999, "B",
                   "the mixture of jsd and skew (0.1)"),
+    BREW_OPT_STRING(0, "kd-vocab", &job.kd_vocab, "ROWS",
+                    "compare all the vocabulary there: some of items,history,lm"),
+    BREW_OPT_REAL(0, "hidden", &job.hidden, 0, 1e6, "X",
+                  "weight of hidden states that are unlike the teacher's (0)"),
+    BREW_OPT_CHOICE(0, "hidden-rows", &job.hidden_rows, "all|answers", "where they are compared"),
+    BREW_OPT_STRING(0, "hidden-map", &job.hidden_map, "LIST",
+                    "layers compared, as 1:2,2:4 (as brew-prune cut them)"),
     TRAIN_OPTIONS,
     BREW_OPT_END};
 static struct brew_cli cli = {.name = "brew-distill",

@@ -48,7 +48,59 @@ ok "without a teacher" brew-train -q -m "$tiny" -o plain --history-weight 1 --lr
 same ce/model.safetensors plain/model.safetensors "is training"
 ok "with validation" distill v teacher --valid train.jsonl --valid-every 4 train.tar
 
+# ---- beyond the labels ----
+ok "a student with a layer less" brew-prune -q -m teacher -o cut --layers 1
+# shellcheck disable=SC2317 # called through ok
+short() { # out, options...
+    s_out=$1
+    shift
+    brew-distill -q --teacher teacher -m cut -o "$s_out" --history-weight 1 --lr 0.01 "$@" train.tar
+}
+# Whether a term of the log fell below this share of where it began.
+fell() { # run, term, share
+    awk -F"\"$2\":" -v share="$3" '{split($2, v, ","); if (NR == 1) first = v[1]; last = v[1]}
+        END {exit !(first > 0 && last < first * share)}' "$1/metrics.jsonl"
+}
+ok "hidden states" short near --hidden 10 --alpha 0 --steps 60
+ok "come nearer" fell near hidden 0.4
+ok "are a term of their own" grep -q '"history_kd":[0-9.e-]*,"hidden":[0-9.e-]*,"alpha":0,' near/metrics.jsonl
+ok "the map is known" grep -q '"hidden":10.*"hidden-rows":"all","hidden-map":"1:2"' near/checkpoints/run.json
+ok "at answers, by a map" short mapped --steps 2 --hidden 1 --hidden-rows answers --hidden-map 1:2
+ok "the vocabulary" short whole --alpha 1 --kd-vocab items,history,lm --lm-weight 0.5 --div jsd --steps 60
+ok "comes nearer" fell whole lm_kd 0.6
+ok "with all of it" grep -q '"lm":[0-9.e-]*,"items_kd":[0-9.e-]*,"history_kd":[0-9.e-]*,"lm_kd":[0-9.e-]*,"alpha":1,' whole/metrics.jsonl
+ok "threads" short whole3 --alpha 1 --kd-vocab items,history,lm --lm-weight 0.5 --div jsd --steps 60 -j 3
+same whole/model.safetensors whole3/model.safetensors "change no bit"
+ok "micro-batches" short pieces --alpha 1 --kd-vocab items,history,lm --lm-weight 0.5 --div jsd --steps 60 --micro-tokens 40
+cut -c 1-22 whole/metrics.jsonl >want
+cut -c 1-22 pieces/metrics.jsonl >got
+same got want "change no loss"
+
 # ---- what does not fit ----
+exits 2 "hidden states of a stream" distill x teacher.tar --hidden 1 train.tar
+says "--hidden: a teacher's stream holds no hidden states, give the model" "are not there"
+exits 2 "a vocabulary of a stream" distill x teacher.tar --kd-vocab items train.tar
+says "--kd-vocab: a teacher's stream holds no whole vocabularies, give the model" "is not there"
+exits 2 "rows without weight" short x --kd-vocab lm
+says "--kd-vocab lm: next tokens have no weight, give --lm-weight" "are refused"
+exits 2 "other rows" short x --kd-vocab items,all
+exits 2 "a map without a weight" short x --hidden-map 1:2
+for map in 2:2 1:3 1:2,1:1 1 1: :1 1:2, 0:1 1:2x 99999999999999999999:1; do
+    exits 2 "--hidden-map '$map'" short x --hidden 1 --hidden-map "$map"
+    says "--hidden-map takes pairs STUDENT:TEACHER of layers, as 1:2,2:4, the student's from 1 to 1 and ascending, the teacher's from 1 to 2" "is refused"
+done
+ok "a cut of what the teacher came from" brew-distill -q --teacher kd -m cut -o cousin --hidden 1 --steps 1 train.tar
+ok "is known" grep -q '"hidden-map":"1:2"' cousin/checkpoints/run.json
+mkdir config
+cp "$tiny/config.json" "$tiny/tokenizer.json" "$tiny/tokenizer_config.json" config
+ok "a stranger" brew-train -q --init config/config.json -o stranger --steps 1 train.tar
+exits 2 "a cut of something else" brew-distill --teacher stranger -m cut -o x --hidden 1 train.tar
+says "which of the teacher's 2 layers the student's 1 are is not known" "has no map"
+mkdir wide
+sed 's/"hidden_size": *48/"hidden_size": 96/; s/"head_dim": *8/"head_dim": 16/' "$tiny/config.json" >wide/config.json
+cp "$tiny/tokenizer.json" "$tiny/tokenizer_config.json" wide
+exits 2 "another width" brew-distill --teacher teacher --init wide/config.json -o x --hidden 1 train.tar
+says "the student's hidden states are 96 wide, the teacher's 48: they must be as wide" "is refused"
 exits 2 "no teacher" brew-distill -m "$tiny" -o x train.tar
 mkdir other
 sed 's/<|im_start|>/<|im_begin|>/g' "$tiny/tokenizer.json" >other/tokenizer.json

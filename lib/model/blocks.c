@@ -6,7 +6,7 @@
 
 // A checked star reads the last row of every item, then some rows of the query in ascending order: so
 // items are computed whole, and the answers in order of rows are the query's, then the items'.
-static void plan_request(brew_blocks *blocks, size_t r) {
+static void plan_request(brew_blocks *blocks, size_t r, bool all_rows) {
     const brew_star *star = blocks->star;
     int64_t query = star->requests[r], first_item = query + 1, end = star->requests[r + 1];
     int64_t items = end - first_item, longest = 0;
@@ -15,7 +15,7 @@ static void plan_request(brew_blocks *blocks, size_t r) {
     for (size_t h = history; h < stop; h++)
         blocks->readings[at++] = (brew_reading){star->answers[h], h, r};
     for (; a < history; a++) blocks->readings[at++] = (brew_reading){star->answers[a], a, r};
-    if (items)
+    if (items || all_rows)
         blocks->need[query] = brew_star_query_len(star, r);
     else if (stop > history)
         blocks->need[query] = star->answers[stop - 1] + 1 - star->segments[query];
@@ -28,11 +28,11 @@ static void plan_request(brew_blocks *blocks, size_t r) {
         blocks->positions = blocks->need[query] + longest;
 }
 
-void brew_blocks_init(brew_blocks *blocks, const brew_star *star, int64_t rows) {
+void brew_blocks_init(brew_blocks *blocks, const brew_star *star, int64_t rows, bool all_rows) {
     *blocks = (brew_blocks){.star = star, .rows = rows, .rows_cap = rows};
     blocks->need = brew_calloc(star->n_segments + 1, sizeof *blocks->need);
     blocks->readings = brew_calloc(star->n_answers + 1, sizeof *blocks->readings);
-    for (size_t r = 0; r < star->n_requests; r++) plan_request(blocks, r);
+    for (size_t r = 0; r < star->n_requests; r++) plan_request(blocks, r, all_rows);
     int64_t total = 0;
     size_t used = 0;
     for (size_t s = 0; s < star->n_segments; s++) {

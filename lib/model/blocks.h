@@ -3,7 +3,8 @@
 // Segments are taken in the order of the stream. A query may be cut anywhere into pieces; an item stays
 // whole. A block holds up to `rows` rows (more only where one item is longer), pieces of several
 // requests, and at most `kv_budget` bytes of query caches (one request's may be larger). What no answer
-// depends on is left out: in a request without items, all that stands behind the query's last answer.
+// depends on is left out, unless all rows are wanted: in a request without items, all that stands behind
+// the query's last answer.
 //
 //     block 0            block 1                    block 2
 //     | query r0 ...     | ... query r0 | item | item | item | query r1 | item | ...
@@ -41,7 +42,7 @@ typedef struct brew_blocks {
 } brew_blocks;
 
 // The star has been checked. rows >= 1.
-void brew_blocks_init(brew_blocks *blocks, const brew_star *star, int64_t rows);
+void brew_blocks_init(brew_blocks *blocks, const brew_star *star, int64_t rows, bool all_rows);
 void brew_blocks_release(brew_blocks *blocks);
 
 // Cuts the next block: true, or false when everything has been handed out. cache_bytes tells what a

@@ -78,7 +78,7 @@ static void test_cut(const brew_star *star, int64_t rows, size_t budget) {
     brew_blocks blocks;
     struct tally t = {.done = calloc(star->n_segments + 1, sizeof(int64_t))};
     size_t undone = 0;
-    brew_blocks_init(&blocks, star, rows);
+    brew_blocks_init(&blocks, star, rows, false);
     while (brew_blocks_next(&blocks, cache_bytes, NULL, budget)) count_block(&t, &blocks, budget);
     for (size_t s = 0; s < star->n_segments; s++) undone += t.done[s] != blocks.need[s];
     size_t wrong = t.late + t.torn + t.misplaced + t.large + t.costly + t.missing + undone +

@@ -3,7 +3,7 @@
 // A block's rows go through all layers before the next block starts, so memory is that of one block
 // plus the query caches of the requests in it. In the last layer every row still gives its keys and
 // values (later rows may read them), but attention, output projection and MLP run for the rows that are
-// read only, and not at all in a block without any.
+// read only, and not at all in a block without any; unless all rows are asked for.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +33,13 @@ typedef struct pass {
     bool with_lse, with_rest;
     const bool *skip; // [L] or NULL
     int64_t last;     // the last layer that is not skipped
+    bool all_rows;
     brew_probe_fn *probe;
     void *probe_arg;
+    unsigned probes;
     float *probed; // [rows, width], grown
-    size_t probed_cap;
+    int64_t *rows; // [rows] of the star: the block's, or those read of it
+    size_t probed_cap, rows_cap;
     brew_forward_result *result;
 } pass;
 
@@ -137,16 +140,29 @@ static int64_t fill_rows(pass *p) {
     return n_read;
 }
 
-// Hands rows of an operand, or rows of F32, to whoever wants to measure them.
+// Which rows of the star a probe of the block sees: all, or those read.
+static void number_rows(pass *p, bool read) {
+    const brew_blocks *b = &p->blocks;
+    if (!p->probe) return;
+    BREW_GROW(p->rows, (size_t)b->n_rows, p->rows_cap);
+    for (size_t i = 0; !read && i < b->n_spans; i++)
+        for (int64_t k = 0; k < b->spans[i].rows; k++)
+            p->rows[b->spans[i].row + k] = b->span_starts[i] + k;
+    for (size_t i = 0; read && i < b->n_readings; i++)
+        p->rows[i] = b->readings[b->first_reading + i].row;
+}
+
+// Hands rows of an operand, or rows of F32, to whoever wants to look at them.
 static void show(pass *p, int64_t layer, enum brew_probe what, const brew_operand *a,
                  const float *x, int64_t m, int64_t width) {
-    if (!p->probe) return;
+    if (!p->probe || !(p->probes & what)) return;
     BREW_GROW(p->probed, (size_t)(m * width), p->probed_cap);
     if (a)
         p->ops->train->operand_rows(p->be, a, m, p->probed);
     else
         p->ops->download(p->be, p->probed, x, (size_t)(m * width) * sizeof *x);
-    p->probe(p->probe_arg, layer, what, p->probed, m, width);
+    brew_probed seen = {layer, what, p->probed, p->rows, m, width};
+    p->probe(p->probe_arg, &seen);
 }
 
 static void run_mlp(pass *p, int64_t l, float *x, int64_t m) {
@@ -169,11 +185,12 @@ static void run_layers(pass *p, int64_t n_read) {
     const brew_ops *ops = p->ops;
     brew_workspace *ws = &p->model->workspace;
     double scale = 1 / sqrt((double)c->head_dim);
+    number_rows(p, false);
     ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
     for (int64_t l = 0; l < c->layers; l++) {
         const brew_layer *layer = &p->model->layers[l];
         if (p->skip && p->skip[l]) continue;
-        bool last = l == p->last;
+        bool last = l == p->last && !p->all_rows;
         int64_t window = c->layer_windowed[l] ? c->window : 0;
         ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
         ops->quantise(p->be, &ws->normed, b->n_rows, layer->qkv);
@@ -191,6 +208,7 @@ static void run_layers(pass *p, int64_t n_read) {
         } else {
             ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
             ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
+            number_rows(p, true);
             show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, n_read, ws->read.width);
             ops->quantise(p->be, &ws->read, n_read, layer->out);
             ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
@@ -198,6 +216,7 @@ static void run_layers(pass *p, int64_t n_read) {
             return;
         }
     }
+    ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
 }
 
 // The log-sum-exp of the rows read, without their labels if `rest`, to each answer's place.
@@ -308,15 +327,18 @@ int brew_model_forward(brew_model *model, const brew_star *star,
         p.skip = options->skip;
         p.probe = options->probe;
         p.probe_arg = options->probe_arg;
+        p.probes = options->probes;
+        p.all_rows = options->all_rows;
     }
     p.last = c->layers - 1;
     while (p.last > 0 && p.skip && p.skip[p.last]) p.last--;
     result_init(&p);
-    brew_blocks_init(&p.blocks, star, rows);
+    brew_blocks_init(&p.blocks, star, rows, p.all_rows);
     int status = run_blocks(&p, err);
     drop_caches(&p, true);
     free(p.caches);
     free(p.probed);
+    free(p.rows);
     if (p.empty) p.ops->kv_free(p.be, p.empty);
     brew_blocks_release(&p.blocks);
     return status;

@@ -195,6 +195,52 @@ static void test_history(const struct isolation *t) {
     brew_star_release(&bare);
 }
 
+struct seen {
+    const brew_star *star;
+    int64_t layers, rows[8], wrong; // of each layer
+};
+
+static void see(void *arg, const brew_probed *seen) {
+    struct seen *s = arg;
+    if (seen->what != BREW_PROBE_RESIDUAL || seen->layer >= s->layers) s->wrong++;
+    for (int64_t i = 0; i < seen->m; i++)
+        s->wrong += seen->rows[i] < 0 || seen->rows[i] >= (int64_t)s->star->n_ids ||
+                    (i && seen->rows[i] <= seen->rows[i - 1]);
+    s->rows[seen->layer] += seen->m;
+}
+
+// Whether all rows go through the last layer, or those read, cannot show in the bits of an answer.
+static void test_all_rows(const struct isolation *t) {
+    brew_star star = {0};
+    brew_forward_result x = {0};
+    brew_err err = {0};
+    size_t items[] = {11, 300, 42}, bad = 0;
+    int64_t layers = brew_model_config(t->o->model)->layers;
+    add_query(&star, t->o, QUERY);
+    add_items(&star, t->o, items, 3);
+    add_query(&star, t->o, 30); // of which nothing is read
+    brew_star_add_meta(&star, "{}", 2);
+    for (int all = 0; all < 2; all++) {
+        struct seen seen = {.star = &star, .layers = layers};
+        int64_t every = (int64_t)star.n_ids - (all ? 0 : 30);
+        brew_forward_options options = {.with_lse = true,
+                                        .with_rest = true,
+                                        .block_rows = 70,
+                                        .probe = see,
+                                        .probe_arg = &seen,
+                                        .probes = BREW_PROBE_RESIDUAL,
+                                        .all_rows = all};
+        bad += brew_model_forward(t->o->model, &star, &options, &x, &err) != 0;
+        for (size_t i = 0; i < 3 && !bad; i++) bad += !same_bits(&x, i, t->truth, items[i]);
+        for (int64_t l = 0; l < layers; l++)
+            bad += seen.rows[l] != (l < layers - 1 || all ? every : 3);
+        bad += seen.wrong != 0;
+    }
+    is_int((long long)bad, 0, "  ... with all rows, each seen once");
+    brew_forward_result_release(&x);
+    brew_star_release(&star);
+}
+
 // Truth 2: the truth is 500 items in order, at one thread, in the default blocks.
 static void test_isolation(const char *name, const char *level, enum brew_precision precision,
                            int most_threads) {
@@ -219,6 +265,7 @@ static void test_isolation(const char *name, const char *level, enum brew_precis
         test_company(&t);
         test_neighbours(&t);
         test_history(&t);
+        test_all_rows(&t);
         close_model(&o);
     }
     brew_forward_result_release(&truth);

@@ -175,7 +175,7 @@ void brew_learner_update(brew_learner *learner, const brew_adamw *step) {
 }
 
 void brew_learner_drop(brew_learner *learner) {
-    learner->started = false;
+    learner->started = learner->cleared = false;
 }
 
 void brew_learner_refresh(brew_learner *learner) {

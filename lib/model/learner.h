@@ -3,14 +3,15 @@
 //     brew_learner *l = brew_learner_open(dir, be, &options, &err);
 //     each micro-batch:  brew_learner_forward(l, star, &reads, true, &result, &err);
 //                        ... the loss turns result into its gradients ...
-//                        brew_learner_backward(l, d_logits, d_rest, &err);
+//                        brew_learner_backward(l, d_logits, d_rest, NULL, &err);
 //     each step:         norm = brew_learner_norm(l); brew_learner_update(l, &adamw);
 //
 // Micro-batches are whole requests; their gradients add up until brew_learner_update (which forgets
 // them, as does brew_learner_drop). The query is computed once, forward and backward, whatever the
 // number of its items. What a row reads is its K label logits and the log-sum-exp of all other logits
 // ("rest"): every loss is a function of these K + 1 numbers. A next-token loss over the vocabulary is
-// the case K = 1.
+// the case K = 1. A loss may also look at the hidden states between layers and at the head, and give their
+// gradients.
 //
 // With adapters (model/lora.h) the products run over W + alpha / r B A, merged anew after each step from the
 // base as it is stored (quantised or not), which is never held twice: the gradients of A and B come from
@@ -95,9 +96,15 @@ void brew_read_result_release(brew_read_result *result);
 // must still be there. Logits that are not finite are no error here: the caller's guard decides.
 int brew_learner_forward(brew_learner *learner, const brew_star *star, const brew_reads *reads,
                          bool keep, brew_read_result *result, brew_err *err);
-// d_logits as result->logits, d_rest as result->rest (NULL if not read).
+// Between the two passes: the residual stream after `layers` layers, 1 to L, of all rows of the star [M, C];
+// after the last, of the reads [R, C].
+void brew_learner_hidden(const brew_learner *learner, int64_t layers, float *rows);
+// Between them, too: the rows read, and where gradients of what else is made of them are added.
+brew_head brew_learner_head(brew_learner *learner);
+// d_logits as result->logits, d_rest as result->rest (NULL if not read). d_hidden [L+1]: gradients of
+// what brew_learner_hidden gives, by layers, NULL where there is none; or NULL.
 int brew_learner_backward(brew_learner *learner, const float *d_logits, const float *d_rest,
-                          brew_err *err);
+                          float *const *d_hidden, brew_err *err);
 
 double brew_learner_norm(brew_learner *learner); // of all gradients together
 // One AdamW step over all parameters; decay applies to matrices only (embedding and head included), not

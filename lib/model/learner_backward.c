@@ -8,6 +8,8 @@
 
 static void start(brew_learner *learner) {
     brew_backend *be = learner->be;
+    if (learner->started || learner->cleared) return;
+    learner->cleared = true;
     int64_t tables = learner->embedding_at, end = learner->n_learning;
     int64_t first = learner->n_adapters ? end : learner->n_vectors;
     be->ops->train->zero(be, learner->gradients, (size_t)first * sizeof(float));
@@ -120,6 +122,20 @@ static void attention_back(brew_learner *learner, int64_t l) {
     norm_back(learner, k->x_in, M, layer->attn_gain, act->dn, act->dx);
 }
 
+brew_head brew_learner_head(brew_learner *learner) {
+    const brew_config *c = &learner->config;
+    start(learner);
+    return (brew_head){.be = learner->be,
+                       .table = learner->head,
+                       .vocab = c->vocab,
+                       .width = c->width,
+                       .gain = brew_value(learner, learner->final_gain),
+                       .eps = c->norm_eps,
+                       .hidden = learner->act.hidden,
+                       .dhidden = learner->act.dhidden,
+                       .dtable = brew_gradient(learner, learner->head_at)};
+}
+
 // From the gradients of what was read to that of the last layer's rows, in dlast.
 static void head_back(brew_learner *learner, const float *d_logits, const float *d_rest) {
     brew_backend *be = learner->be;
@@ -127,10 +143,8 @@ static void head_back(brew_learner *learner, const float *d_logits, const float 
     const brew_reads *reads = learner->reads;
     brew_activations *act = &learner->act;
     int64_t R = (int64_t)reads->n, labels = reads->splits[R];
-    size_t bytes = (size_t)(R * c->width) * sizeof(float);
     float *dhead = brew_gradient(learner, learner->head_at);
     be->ops->upload(be, act->dlogits, d_logits, (size_t)labels * sizeof(float));
-    be->ops->train->zero(be, act->dhidden, bytes);
     be->ops->train->label_logits_back(be, learner->head, act->hidden, c->width, act->pair_rows,
                                       reads->ids, labels, act->dlogits, act->dhidden, dhead);
     if (reads->rest && d_rest) {
@@ -138,25 +152,38 @@ static void head_back(brew_learner *learner, const float *d_logits, const float 
         be->ops->train->head_lse_back(be, learner->head, act->hidden, R, c->width, reads->splits,
                                       reads->ids, act->rest, act->drest, act->dhidden, dhead);
     }
-    be->ops->train->zero(be, act->dlast, bytes);
+    be->ops->train->zero(be, act->dlast, (size_t)(R * c->width) * sizeof(float));
     norm_back(learner, act->x_last, R, learner->final_gain, act->dhidden, act->dlast);
 }
 
+// dx [m, C] of the residual stream after `layers` layers, plus what the loss gives of it directly.
+static void hidden_back(brew_learner *learner, int64_t layers, int64_t m, float *const *d_hidden,
+                        float *dx) {
+    brew_backend *be = learner->be;
+    int64_t n = m * learner->config.width;
+    if (!d_hidden || !d_hidden[layers]) return;
+    be->ops->upload(be, learner->act.dn, d_hidden[layers], (size_t)n * sizeof *dx);
+    be->ops->train->add(be, dx, learner->act.dn, n);
+}
+
 int brew_learner_backward(brew_learner *learner, const float *d_logits, const float *d_rest,
-                          brew_err *err) {
+                          float *const *d_hidden, brew_err *err) {
     if (!learner->star)
         return brew_fail(err, BREW_INTERNAL, "a backward pass without the forward pass before it");
     const brew_star *star = learner->star;
     brew_activations *act = &learner->act;
     if (learner->reads->n) {
-        if (!learner->started) start(learner);
+        start(learner);
+        int64_t layers = learner->config.layers;
         head_back(learner, d_logits, d_rest);
-        for (int64_t l = learner->config.layers - 1; l >= 0; l--) {
+        hidden_back(learner, layers, (int64_t)learner->reads->n, d_hidden, act->dlast);
+        for (int64_t l = layers - 1; l >= 0; l--) {
             if (learner->options.recompute == BREW_RECOMPUTE_LAYER)
                 brew_learner_attention(learner, l, true);
             if (learner->options.recompute != BREW_RECOMPUTE_NONE) brew_learner_gate_up(learner, l);
-            mlp_back(learner, l, l == learner->config.layers - 1 ? act->dlast : act->dx);
+            mlp_back(learner, l, l == layers - 1 ? act->dlast : act->dx);
             attention_back(learner, l);
+            if (l) hidden_back(learner, l, (int64_t)star->n_ids, d_hidden, act->dx);
         }
         float *dtable = brew_gradient(learner, learner->embedding_at);
         if (dtable)

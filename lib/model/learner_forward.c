@@ -142,6 +142,15 @@ static void run_head(brew_learner *learner, brew_read_result *result) {
     be->ops->download(be, result->rest, act->rest, (size_t)R * sizeof(float));
 }
 
+void brew_learner_hidden(const brew_learner *learner, int64_t layers, float *rows) {
+    const brew_config *c = &learner->config;
+    bool last = layers == c->layers;
+    size_t n = last ? learner->reads->n : learner->star->n_ids;
+    learner->be->ops->download(learner->be, rows,
+                               last ? learner->act.x_last : learner->act.kept[layers].x_in,
+                               n * (size_t)c->width * sizeof *rows);
+}
+
 int brew_learner_forward(brew_learner *learner, const brew_star *star, const brew_reads *reads,
                          bool keep, brew_read_result *result, brew_err *err) {
     learner->star = NULL;
@@ -164,6 +173,9 @@ int brew_learner_forward(brew_learner *learner, const brew_star *star, const bre
         fill_rows(learner);
         run_layers(learner, keep);
         run_head(learner, result);
+        if (keep) // gradients are added to it from here on
+            learner->be->ops->train->zero(learner->be, learner->act.dhidden,
+                                          reads->n * (size_t)learner->config.width * sizeof(float));
     }
     learner->star = keep ? star : NULL;
     learner->reads = reads;

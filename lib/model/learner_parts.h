@@ -100,6 +100,7 @@ struct brew_learner {
     brew_rope *rope;
     int64_t rope_positions;
     bool started; // gradients hold those of the step's micro-batches so far; else they count as 0
+    bool cleared; // or at least those that are added to, not written over, are 0
     brew_activations act;
     const brew_star *star; // of the pass that a backward pass follows, or NULL
     const brew_reads *reads;

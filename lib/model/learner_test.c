@@ -80,7 +80,7 @@ static bool add_gradients(struct subject *s, const brew_star *star, size_t first
     read_answers(s, star, first, n, true);
     draw_gradients(s, number);
     bool done = brew_learner_forward(s->learner, star, &s->reads, true, &s->result, &err) == 0 &&
-                brew_learner_backward(s->learner, s->d_logits, s->d_rest, &err) == 0;
+                brew_learner_backward(s->learner, s->d_logits, s->d_rest, NULL, &err) == 0;
     if (!done) printf("# %s\n", err.text);
     return done;
 }
@@ -195,7 +195,7 @@ static void test_forward(const char *name, const char *level, enum brew_precisio
         }
         ok(worst <= bound, "%s, %s, %s: logits and their rest are those of scoring (within %.2g)",
            name, level, precision == BREW_PRECISION_F32 ? "f32" : "bf16", worst);
-        ok(brew_learner_backward(s.learner, s.result.logits, NULL, &err) < 0,
+        ok(brew_learner_backward(s.learner, s.result.logits, NULL, NULL, &err) < 0,
            "and no backward pass can follow");
     }
     brew_forward_result_release(&want);
@@ -600,7 +600,7 @@ static void test_refusals(void) {
     brew_star star = {0};
     if (!subject_open(&s, "llama-tied", "ref", BREW_PRECISION_F32, 1, &plain)) return;
     ok(brew_learner_forward(s.learner, &star, &s.reads, true, &s.result, &err) == 0 &&
-           brew_learner_backward(s.learner, NULL, NULL, &err) == 0 &&
+           brew_learner_backward(s.learner, NULL, NULL, NULL, &err) == 0 &&
            brew_learner_norm(s.learner) == 0,
        "an empty batch is no error, and teaches nothing");
     add_request(&star, 1, 250, 4, 0);

@@ -48,20 +48,40 @@ brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err
 void brew_model_free(brew_model *model);
 const brew_config *brew_model_config(const brew_model *model);
 brew_backend *brew_model_backend(const brew_model *model);
+// Where logits are made, for those who want all of them: F32 rows times a table, [V, C]; all in the memory of
+// the backend.
+typedef struct brew_head {
+    brew_backend *be;
+    const brew_table *table;
+    int64_t vocab, width;
+    const float *gain; // [C] of the norm, with eps, through which the residual stream goes first
+    double eps;
+    // Of a learner, between its two passes: the rows read, after that norm [R, C]; and the gradients, to be
+    // added to, of these rows and of the table (NULL: it is frozen).
+    const float *hidden;
+    float *dhidden, *dtable;
+} brew_head;
+brew_head brew_model_head(const brew_model *model);
 // What an option "auto|f32|bf16" chose, by its index, for this model. auto is as the weights are stored:
 // F32 f32; BF16, F16 and GGUF bf16.
 enum brew_precision brew_model_precision(int choice, const brew_config *config,
                                          const brew_modeldir *dir);
 
-// Values on their way through a layer, for measuring what matters: [m, width] F32 on the host, what the
-// next product reads. In the last layer only the rows that answers are read at.
-enum brew_probe {
-    BREW_PROBE_ATTENDED, // before the output projection, [m, H*D]
-    BREW_PROBE_MLP,      // before the down projection, [m, F]
-    BREW_PROBE_RESIDUAL  // the residual stream as the layer leaves it, [m, C]
+// Values on their way through a layer, for whoever wants to look at them. In the last layer only the rows
+// that answers are read at, unless all are asked for.
+enum brew_probe {            // bits
+    BREW_PROBE_ATTENDED = 1, // what the output projection reads, [m, H*D]
+    BREW_PROBE_MLP = 2,      // what the down projection reads, [m, F]
+    BREW_PROBE_RESIDUAL = 4  // the residual stream as the layer leaves it, [m, C]
 };
-typedef void brew_probe_fn(void *arg, int64_t layer, enum brew_probe what, const float *rows,
-                           int64_t m, int64_t width);
+typedef struct brew_probed {
+    int64_t layer;
+    enum brew_probe what;
+    const float *values; // [m, width] F32 on the host
+    const int64_t *rows; // [m] which rows of the star they are
+    int64_t m, width;
+} brew_probed;
+typedef void brew_probe_fn(void *arg, const brew_probed *seen);
 
 typedef struct brew_forward_options {
     int64_t block_rows; // rows of a block at most (whole items, at least one); 0: 2048
@@ -70,6 +90,8 @@ typedef struct brew_forward_options {
     const bool *skip;   // [L] layers left out, not all; NULL: none
     brew_probe_fn *probe;
     void *probe_arg;
+    unsigned probes; // what it is shown, of enum brew_probe
+    bool all_rows;   // every row goes through all layers, whether it is read or not
 } brew_forward_options;
 
 typedef struct brew_forward_result {

@@ -156,6 +156,15 @@ void brew_model_free(brew_model *model) {
     free(model);
 }
 
+brew_head brew_model_head(const brew_model *model) {
+    return (brew_head){.be = model->be,
+                       .table = model->head,
+                       .vocab = model->config.vocab,
+                       .width = model->config.width,
+                       .gain = model->final_gain,
+                       .eps = model->config.norm_eps};
+}
+
 brew_backend *brew_model_backend(const brew_model *model) {
     return model->be;
 }

@@ -110,15 +110,14 @@ static void take_mlp(brew_importance *imp, int64_t layer, const float *rows, int
                                        (float *)imp->mlp.ptr + layer * imp->mlp_floats, true);
 }
 
-static void take(void *arg, int64_t layer, enum brew_probe what, const float *rows, int64_t m,
-                 int64_t width) {
+static void take(void *arg, const brew_probed *seen) {
     brew_importance *imp = arg;
-    if (what == BREW_PROBE_ATTENDED) {
-        if (layer == imp->first) imp->rows += m;
-        take_attended(imp, layer, rows, m, width);
-    } else if (what == BREW_PROBE_MLP) {
-        take_mlp(imp, layer, rows, m, width);
+    if (seen->what == BREW_PROBE_MLP) {
+        take_mlp(imp, seen->layer, seen->values, seen->m, seen->width);
+        return;
     }
+    if (seen->layer == imp->first) imp->rows += seen->m;
+    take_attended(imp, seen->layer, seen->values, seen->m, seen->width);
 }
 
 void brew_importance_skip(brew_importance *imp, const bool *skip) {
@@ -128,7 +127,10 @@ void brew_importance_skip(brew_importance *imp, const bool *skip) {
 }
 
 int brew_importance_add(brew_importance *imp, const brew_star *star, brew_err *err) {
-    brew_forward_options options = {.skip = imp->skip, .probe = take, .probe_arg = imp};
+    brew_forward_options options = {.skip = imp->skip,
+                                    .probe = take,
+                                    .probe_arg = imp,
+                                    .probes = BREW_PROBE_ATTENDED | BREW_PROBE_MLP};
     return brew_model_forward(imp->model, star, &options, &imp->result, err);
 }
 

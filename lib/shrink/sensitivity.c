@@ -145,7 +145,7 @@ static int run_batch(struct job *job, brew_pool *pool, brew_err *err) {
         }
     if (!job->reads.n) return 0;
     if (brew_learner_forward(job->learner, star, &job->reads, true, &job->result, err) ||
-        batch_slopes(job, err) || brew_learner_backward(job->learner, job->slopes, NULL, err))
+        batch_slopes(job, err) || brew_learner_backward(job->learner, job->slopes, NULL, NULL, err))
         return -1;
     brew_pool_run(pool, job->n, matrix_task, job);
     brew_learner_drop(job->learner);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "train/hearing.h"
+#include "train/vocab_kd.h"
 
 // A row that is read, and why.
 struct read {
@@ -22,10 +24,14 @@ struct brew_engine {
     brew_reads reads;
     struct read *list; // as reads
     brew_read_result result;
-    brew_forward_result lesson; // the teacher's of the micro-batch
-    int64_t *splits;            // [A+1] over its label logits
+    brew_hearing hearing; // the teacher's words about the micro-batch
+    brew_hearing_wish wish;
+    brew_matcher matcher;
+    brew_hidden_at *at;    // rows that count there
+    brew_vocab_row *whole; // rows compared over the vocabulary, each once
+    int64_t *place;        // [M] of a row: its read, or its place in `whole`; -1: none
     float *d_logits, *d_rest;
-    size_t list_cap, splits_cap, logits_cap, rest_cap;
+    size_t list_cap, at_cap, whole_cap, place_cap, logits_cap, rest_cap;
 };
 
 brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
@@ -35,6 +41,15 @@ brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
     e->teacher = teacher;
     e->objective = *objective;
     e->micro_tokens = micro_tokens;
+    e->matcher.map = objective->map;
+    size_t pairs = objective->hidden != 0 ? objective->map->n : 0;
+    int64_t *layers = brew_calloc(pairs + 1, sizeof *layers);
+    for (size_t i = 0; i < pairs; i++) layers[i] = objective->map->pairs[i].teacher;
+    if (objective->kd_vocab) layers[pairs] = brew_model_config(teacher)->layers; // to its logits
+    e->wish = (brew_hearing_wish){.layers = layers,
+                                  .n_layers = pairs + (objective->kd_vocab != 0),
+                                  .all_rows = (pairs && objective->hidden_all) ||
+                                              objective->kd_vocab >> BREW_LM & 1};
     return e;
 }
 
@@ -43,9 +58,13 @@ void brew_engine_free(brew_engine *e) {
     brew_batch_release(&e->micro);
     brew_reads_release(&e->reads);
     brew_read_result_release(&e->result);
-    brew_forward_result_release(&e->lesson);
+    brew_hearing_release(&e->hearing);
+    brew_matcher_release(&e->matcher);
+    free((void *)(uintptr_t)e->wish.layers);
     free(e->list);
-    free(e->splits);
+    free(e->at);
+    free(e->whole);
+    free(e->place);
     free(e->d_logits);
     free(e->d_rest);
     free(e);
@@ -72,17 +91,22 @@ static double part(const brew_terms *terms, enum brew_term term, double weight) 
 // What a mean is multiplied with in the loss.
 static double factor(const brew_objective *o, enum brew_term term, double alpha) {
     double ce = o->distil ? 1 - alpha : 1, kd = o->distil ? alpha : 0;
+    bool lm_kd = o->kd_vocab >> BREW_LM & 1;
     switch (term) {
     case BREW_ITEMS:
         return ce * o->items;
     case BREW_HISTORY:
         return ce * o->history;
     case BREW_LM:
-        return o->lm;
+        return lm_kd ? ce * o->lm : o->lm;
+    case BREW_LM_KD:
+        return lm_kd ? kd * o->lm : 0;
     case BREW_ITEMS_KD:
         return kd * o->items;
-    default:
+    case BREW_HISTORY_KD:
         return kd * o->history;
+    default:
+        return o->hidden;
     }
 }
 
@@ -96,7 +120,7 @@ double brew_terms_loss(const brew_terms *terms, const brew_objective *objective,
 // ---- which rows are read ----
 
 static enum brew_term kd_of(enum brew_term term) {
-    return term == BREW_ITEMS ? BREW_ITEMS_KD : BREW_HISTORY_KD;
+    return term == BREW_ITEMS ? BREW_ITEMS_KD : term == BREW_HISTORY ? BREW_HISTORY_KD : BREW_LM_KD;
 }
 
 // Calls for each answer of request r that matters; true if the row is to be read.
@@ -120,18 +144,36 @@ static int64_t lm_rows(const brew_star *star, size_t r) {
     return tokens;
 }
 
+// How many hidden states of request r are matched, if `answers` of its rows and `others` are read.
+static double matched(const brew_engine *e, const brew_star *star, size_t r, int64_t answers,
+                      int64_t others) {
+    const brew_objective *o = &e->objective;
+    int64_t rows = star->segments[star->requests[r + 1]] - star->segments[star->requests[r]];
+    double sum = 0;
+    if (!o->hidden_all) rows = answers;
+    for (size_t p = 0; answers + others && o->hidden != 0 && p < o->map->n; p++) {
+        bool last = o->map->pairs[p].student == brew_learner_config(e->learner)->layers;
+        sum += (double)(last ? answers : rows);
+    }
+    return sum;
+}
+
 // The weight of each kind of row in the batch.
 static void weigh(const brew_engine *e, const brew_batch *batch, double *weight) {
     const brew_star *star = &batch->star;
     for (int i = 0; i < BREW_TERMS; i++) weight[i] = 0;
     for (size_t r = 0; r < star->n_requests; r++) {
         struct read read;
+        int64_t answers = 0, others = e->objective.lm != 0 ? lm_rows(star, r) : 0;
         for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
             if (!answer_matters(e, star, r, (size_t)a, &read)) continue;
+            answers++;
             if (read.known) weight[read.term] += star->weights[a];
             if (read.taught) weight[kd_of(read.term)] += star->weights[a];
         }
-        if (e->objective.lm != 0) weight[BREW_LM] += (double)lm_rows(star, r);
+        weight[BREW_LM] += (double)others;
+        weight[BREW_LM_KD] += (double)others;
+        weight[BREW_HIDDEN] += matched(e, star, r, answers, others);
     }
 }
 
@@ -172,35 +214,9 @@ static void read_rows(brew_engine *e) {
 
 // ---- a micro-batch ----
 
-// What the loss of a micro-batch is made with.
-struct lesson {
-    const float *logits, *rest;
-    const int64_t *splits; // [A+1]
-};
-
-// The teacher's words about the micro-batch, heard now or come with it.
-static int hear_teacher(brew_engine *e, struct lesson *lesson, brew_err *err) {
-    const brew_star *star = &e->micro.star;
-    if (e->teacher) {
-        brew_forward_options options = {.with_rest = true};
-        if (brew_model_forward(e->teacher, star, &options, &e->lesson, err))
-            return brew_err_context(err, "the teacher");
-        *lesson = (struct lesson){e->lesson.label_logits, e->lesson.rest, e->lesson.logit_splits};
-        return 0;
-    }
-    BREW_GROW(e->splits, star->n_answers + 1, e->splits_cap);
-    e->splits[0] = 0;
-    for (size_t a = 0; a < star->n_answers; a++) {
-        int32_t set = star->answer_set[a];
-        e->splits[a + 1] = e->splits[a] + star->label_splits[set + 1] - star->label_splits[set];
-    }
-    *lesson = (struct lesson){e->micro.teacher_logits, e->micro.teacher_rest, e->splits};
-    return 0;
-}
-
 // One row's losses into terms, and their gradients.
-static void lose_row(brew_engine *e, size_t i, const struct lesson *lesson,
-                     const brew_engine_step *step, const double *scales, brew_terms *terms) {
+static void lose_row(brew_engine *e, size_t i, const brew_engine_step *step, const double *scales,
+                     brew_terms *terms) {
     const struct read *read = e->list + i;
     const brew_star *star = &e->micro.star;
     const brew_objective *o = &e->objective;
@@ -227,9 +243,10 @@ static void lose_row(brew_engine *e, size_t i, const struct lesson *lesson,
         terms->sum[read->term] += weight * loss;
         terms->weight[read->term] += weight;
     }
-    if (read->taught) {
+    if (read->taught && !(o->kd_vocab >> read->term & 1)) {
         enum brew_term kd = kd_of(read->term);
-        brew_logits teacher = {k, lesson->logits + lesson->splits[a], lesson->rest[a]};
+        const brew_hearing *said = &e->hearing;
+        brew_logits teacher = {k, said->logits + said->splits[a], said->rest[a]};
         double loss = brew_loss_distil(o->divergence, step->tau, o->skew_beta, &teacher, &row,
                                        scales[kd] * weight, dz, d_rest);
         terms->sum[kd] += weight * loss;
@@ -245,25 +262,113 @@ static void zero_gradients(brew_engine *e) {
     for (size_t i = 0; i < n; i++) e->d_rest[i] = 0;
 }
 
+static void forget_places(brew_engine *e) {
+    BREW_GROW(e->place, e->micro.star.n_ids, e->place_cap);
+    for (size_t row = 0; row < e->micro.star.n_ids; row++) e->place[row] = -1;
+}
+
+static double weight_of(const brew_engine *e, const struct read *read) {
+    return read->term == BREW_LM ? 1 : (double)e->micro.star.weights[read->answer];
+}
+
+// What is compared over the vocabulary: losses, and the gradients of the head's rows and table.
+static int compare_all(brew_engine *e, const brew_engine_step *step, const double *scales,
+                       brew_terms *total, brew_terms *tasks, brew_err *err) {
+    const brew_objective *o = &e->objective;
+    brew_vocab_kd job = {.teacher = brew_model_head(e->teacher),
+                         .student = brew_learner_head(e->learner),
+                         .stream = e->hearing.streams[e->wish.n_layers - 1],
+                         .divergence = o->divergence,
+                         .tau = step->tau,
+                         .skew_beta = o->skew_beta};
+    forget_places(e);
+    for (size_t i = 0; i < e->reads.n; i++) {
+        const struct read *read = e->list + i;
+        int64_t row = e->reads.rows[i], at = e->place[row];
+        if (!(o->kd_vocab >> read->term & 1)) continue;
+        if (at < 0) {
+            BREW_GROW(e->whole, job.n + 1, e->whole_cap);
+            e->place[row] = at = (int64_t)job.n++;
+            e->whole[at] = (brew_vocab_row){.row = row, .read = (int64_t)i};
+        }
+        e->whole[at].scale += scales[kd_of(read->term)] * weight_of(e, read);
+    }
+    job.rows = e->whole;
+    if (brew_vocab_kd_run(&job, step->learn, err)) return -1;
+    for (size_t i = 0; i < e->reads.n; i++) {
+        const struct read *read = e->list + i;
+        enum brew_term kd = kd_of(read->term);
+        brew_terms terms = {0};
+        if (!(o->kd_vocab >> read->term & 1)) continue;
+        terms.weight[kd] = weight_of(e, read);
+        terms.sum[kd] = terms.weight[kd] * e->whole[e->place[e->reads.rows[i]]].d;
+        brew_terms_add(total, &terms);
+        if (tasks) brew_terms_add(tasks + read->task, &terms);
+    }
+    return 0;
+}
+
+// The rows of request r whose hidden states count, behind those before.
+static size_t match_request(brew_engine *e, size_t r, size_t n) {
+    const brew_star *star = &e->micro.star;
+    int64_t row = star->segments[star->requests[r]], end = star->segments[star->requests[r + 1]];
+    for (; row < end; row++) {
+        if (!e->objective.hidden_all && e->place[row] < 0) continue;
+        BREW_GROW(e->at, n + 1, e->at_cap);
+        e->at[n++] = (brew_hidden_at){.row = row, .read = e->place[row], .task = e->micro.tasks[r]};
+    }
+    return n;
+}
+
+// The term of hidden states, and its gradients for the learner's backward pass.
+static void match(brew_engine *e, const brew_engine_step *step, double scale, brew_terms *total,
+                  brew_terms *tasks) {
+    const brew_star *star = &e->micro.star;
+    size_t n = 0, i = 0;
+    forget_places(e);
+    for (size_t k = 0; k < e->reads.n; k++)
+        if (e->list[k].term != BREW_LM) e->place[e->reads.rows[k]] = (int64_t)k;
+    for (size_t r = 0; r < star->n_requests; r++) { // of those of which something is read
+        int64_t end = star->segments[star->requests[r + 1]];
+        size_t first = i;
+        while (i < e->reads.n && e->reads.rows[i] < end) i++;
+        if (i > first) n = match_request(e, r, n);
+    }
+    brew_matcher_run(&e->matcher, e->learner, (int64_t)star->n_ids, (int64_t)e->reads.n,
+                     e->hearing.streams, step->learn, scale, e->at, n);
+    for (size_t k = 0; k < n; k++) {
+        brew_terms terms = {0};
+        terms.sum[BREW_HIDDEN] = e->at[k].sum;
+        terms.weight[BREW_HIDDEN] = e->at[k].pairs;
+        brew_terms_add(total, &terms);
+        if (tasks) brew_terms_add(tasks + e->at[k].task, &terms);
+    }
+}
+
 static int run_micro(brew_engine *e, const brew_engine_step *step, const double *scales,
                      brew_terms *total, brew_terms *tasks, brew_err *err) {
-    struct lesson lesson = {0};
+    bool hidden = e->objective.hidden != 0;
     read_rows(e);
     if (!e->reads.n) return 0;
     for (size_t r = 0; r < e->micro.star.n_requests; r++) // a star that is whole has them
         brew_star_add_meta(&e->micro.star, "{}", 2);
-    if (e->objective.distil && hear_teacher(e, &lesson, err)) return -1;
+    if (e->objective.distil &&
+        brew_hearing_listen(&e->hearing, e->teacher, &e->wish, &e->micro, err))
+        return -1;
     if (brew_learner_forward(e->learner, &e->micro.star, &e->reads, step->learn, &e->result, err))
         return -1;
     zero_gradients(e);
     for (size_t i = 0; i < e->reads.n; i++) {
         brew_terms terms = {0};
-        lose_row(e, i, &lesson, step, scales, &terms);
+        lose_row(e, i, step, scales, &terms);
         brew_terms_add(total, &terms);
         if (tasks) brew_terms_add(tasks + e->list[i].task, &terms);
     }
+    if (e->objective.kd_vocab && compare_all(e, step, scales, total, tasks, err)) return -1;
+    if (hidden) match(e, step, scales[BREW_HIDDEN], total, tasks);
     if (!step->learn) return 0;
-    return brew_learner_backward(e->learner, e->d_logits, e->reads.rest ? e->d_rest : NULL, err);
+    return brew_learner_backward(e->learner, e->d_logits, e->reads.rest ? e->d_rest : NULL,
+                                 hidden ? e->matcher.slopes : NULL, err);
 }
 
 int brew_engine_run(brew_engine *e, const brew_batch *batch, const brew_engine_step *step,

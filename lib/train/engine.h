@@ -1,12 +1,16 @@
 // One step's loss and its gradients: a global batch of requests, micro-batch by micro-batch.
 //
-//     L = items + w_h history + w_l lm
-//     items, history = (1 - alpha) CE + alpha tau^2 D       (D only where there is a teacher)
+//     L = items + w_h history + w_l lm + w_m hidden
+//     items, history, lm = (1 - alpha) CE + alpha tau^2 D   (D only where there is a teacher; of lm only
+//                                                            over the vocabulary, if it is asked for)
+//     hidden = how far hidden states are from the teacher's (train/hidden.h), at all rows of requests of which
+//              something is read, or at the answers among them
 //
 // Each mean is over the rows of that kind in the whole batch, weighted by the records' weights: the
 // denominators are known before the first backward pass, so neither accumulation nor micro-batches show.
 //
-//     items     CE at the items' last rows whose target is known; D at all of them
+//     items     CE at the items' last rows whose target is known; D at all of them, over labels and the rest,
+//               or over the vocabulary
 //     history   the same at the rows before the past answers
 //     lm        next-token loss over the vocabulary at every row that has a next token: those of the
 //               query; of the items; and the query's last row, once for each item
@@ -21,6 +25,7 @@
 #include "model/learner.h"
 #include "model/model.h"
 #include "train/batch.h"
+#include "train/hidden.h"
 #include "train/loss.h"
 
 typedef struct brew_objective {
@@ -29,10 +34,23 @@ typedef struct brew_objective {
     bool distil;
     enum brew_divergence divergence;
     double skew_beta;
+    unsigned kd_vocab; // bits, 1 << BREW_ITEMS ..: where D is over the vocabulary
+    double hidden;     // weight of the term; 0: not computed
+    bool hidden_all;
+    const brew_hidden_map *map; // of hidden; borrowed
 } brew_objective;
 
 // Sums over rows and their weights, by kind: enough for every mean.
-enum brew_term { BREW_ITEMS, BREW_HISTORY, BREW_LM, BREW_ITEMS_KD, BREW_HISTORY_KD, BREW_TERMS };
+enum brew_term {
+    BREW_ITEMS,
+    BREW_HISTORY,
+    BREW_LM,
+    BREW_ITEMS_KD,
+    BREW_HISTORY_KD,
+    BREW_LM_KD,
+    BREW_HIDDEN,
+    BREW_TERMS
+};
 typedef struct brew_terms {
     double sum[BREW_TERMS], weight[BREW_TERMS];
 } brew_terms;

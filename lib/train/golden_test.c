@@ -1,96 +1,21 @@
 // Whole models learning against PyTorch: gradients of four losses, and twenty steps of AdamW with
 // accumulation, clipping, decay and a schedule; through the engine, the learner and the losses of
 // brew-train. Goldens: scripts/peers/train_goldens.py; of adapters: lora_goldens.py.
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/mem.h"
-#include "base/rng.h"
-#include "base/tap.h"
-#include "io/json.h"
-#include "model/learner.h"
 #include "train/engine.h"
-#include "train/schedule.h"
+#include "train/testing.h"
 
 static const char *const models[] = {"llama-scaled", "tiny",  "llama-tied", "llama-bias",
                                      "qwen2",        "qwen3", "mistral"};
-enum { N_MODELS = sizeof models / sizeof *models, MAX_IDS = 256 };
-
-// ---- the stars ----
-
-static int32_t ids[MAX_IDS];
-
-static size_t read_ids(const brew_json *array) {
-    size_t n = brew_json_length(array);
-    if (n > MAX_IDS) n = 0;
-    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)brew_json_int(brew_json_at(array, i));
-    return n;
-}
-
-// One answer: [set, target, weight], standing at `at` of the array.
-static void add_answer(brew_star *star, const brew_json *sets, const brew_json *answer, size_t at,
-                       int64_t row) {
-    int32_t target = (int32_t)brew_json_int(brew_json_at(answer, at + 1));
-    double weight = brew_json_real(brew_json_at(answer, at + 2));
-    size_t n = read_ids(brew_json_at(sets, (size_t)brew_json_int(brew_json_at(answer, at))));
-    brew_star_add_answer(star, row, brew_star_add_set(star, ids, n), target, (float)weight, 0);
-}
-
-static void add_request(brew_star *star, const brew_json *sets, const brew_json *request) {
-    int64_t start = (int64_t)star->n_ids, ends[MAX_IDS];
-    brew_star_add_request(star);
-    brew_star_add_ids(star, ids, read_ids(brew_json_get(request, "query")));
-    const brew_json *items = brew_json_get(request, "items");
-    for (size_t i = 0; sets && i < brew_json_length(items); i++) {
-        brew_star_add_item(star);
-        brew_star_add_ids(star, ids, read_ids(brew_json_at(items, i)));
-        ends[i] = (int64_t)star->n_ids - 1;
-    }
-    const brew_json *answers = brew_json_get(request, "answers");
-    for (size_t i = 0; sets && i < brew_json_length(answers); i++)
-        add_answer(star, sets, brew_json_at(answers, i), 0, ends[i]);
-    const brew_json *history = brew_json_get(request, "history");
-    for (size_t i = 0; sets && i < brew_json_length(history); i++) {
-        const brew_json *seen = brew_json_at(history, i);
-        add_answer(star, sets, seen, 1, start + brew_json_int(brew_json_at(seen, 0)));
-    }
-    brew_star_add_meta(star, "{}", 2);
-}
+enum { N_MODELS = sizeof models / sizeof *models };
 
 // ---- a step ----
-
-struct goldens {
-    brew_json *input; // recipe, sets, requests
-    const brew_json *recipe, *sets, *requests;
-};
-
-static double recipe(const struct goldens *g, const char *name) {
-    return brew_json_real(brew_json_get(g->recipe, name));
-}
 
 struct session {
     const struct goldens *goldens;
     const char *objective;
     brew_learner *learner;
-    brew_star star;
     brew_batch batch;
 };
-
-// Requests [first, first + n), over and over; in `lm` their queries alone, as documents.
-static void load(struct session *s, size_t first, size_t n) {
-    brew_err err = {0};
-    const struct goldens *g = s->goldens;
-    const brew_json *sets = strcmp(s->objective, "lm") ? g->sets : NULL;
-    brew_star_reset(&s->star);
-    brew_batch_reset(&s->batch);
-    for (size_t i = 0; i < n; i++) {
-        add_request(&s->star, sets,
-                    brew_json_at(g->requests, (first + i) % brew_json_length(g->requests)));
-        if (brew_batch_add(&s->batch, &s->star, i, 0, NULL, NULL, &err) < 0)
-            ok(false, "a batch: %s", err.text);
-    }
-}
 
 // A step's gradients, in micro-batches of about `micro_tokens`; the loss.
 static double accumulate(struct session *s, size_t first, size_t n, int64_t micro_tokens) {
@@ -102,7 +27,7 @@ static double accumulate(struct session *s, size_t first, size_t n, int64_t micr
     brew_engine_step step = {.learn = true};
     brew_terms terms = {0};
     brew_err err = {0};
-    load(s, first, n);
+    load_batch(s->goldens, !lm, first, n, &s->batch);
     brew_engine *engine = brew_engine_new(s->learner, NULL, &objective, micro_tokens);
     if (brew_engine_run(engine, &s->batch, &step, &terms, NULL, &err))
         ok(false, "a step: %s", err.text);
@@ -111,24 +36,6 @@ static double accumulate(struct session *s, size_t first, size_t n, int64_t micr
 }
 
 // ---- gradients ----
-
-// The relative length of the difference from gold, estimated by sums under random signs.
-static double difference(brew_learner *learner, size_t index, const brew_json *gold) {
-    const brew_parameter *p = brew_learner_parameter(learner, index);
-    size_t n = (size_t)(p->rows * p->cols), sums = brew_json_length(gold) - 1;
-    float *values = brew_calloc(n, sizeof *values);
-    brew_learner_get(learner, BREW_GRADIENTS, index, 0, p->rows, values);
-    double squares = 0;
-    for (size_t k = 0; k < sums; k++) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++)
-            sum += brew_rand_u64(0, k, i) >> 63 ? -(double)values[i] : (double)values[i];
-        sum -= brew_json_real(brew_json_at(gold, k + 1));
-        squares += sum * sum;
-    }
-    free(values);
-    return sqrt(squares / (double)sums) / brew_json_real(brew_json_at(gold, 0));
-}
 
 static void test_gradients(struct session *s, const brew_json *golden, const char *name,
                            const char *level, double bound) {
@@ -166,26 +73,15 @@ static void test_trajectory(struct session *s, const brew_json *golden, const ch
     const brew_json *losses = brew_json_get(gold, "losses"), *norms = brew_json_get(gold, "norms");
     int64_t steps = (int64_t)recipe(g, "steps");
     size_t batch = (size_t)recipe(g, "batch");
-    brew_schedule schedule = {
-        .kind = BREW_COSINE, .steps = steps, .warmup = (int64_t)recipe(g, "warmup")};
-    const brew_json *betas = brew_json_get(g->recipe, "betas");
-    double worst = 0, worst_norm = 0, clip = recipe(g, "clip");
+    double worst = 0, worst_norm = 0;
     for (int64_t step = 1; step <= steps; step++) {
         double loss = accumulate(s, (size_t)(step - 1) * batch, batch, 40);
-        double norm = brew_learner_norm(s->learner);
+        double norm = take_step(g, s->learner, step);
         double off = fabs(loss - brew_json_real(brew_json_at(losses, (size_t)step - 1)));
         double gold_norm = brew_json_real(brew_json_at(norms, (size_t)step - 1));
         if (!(off <= worst)) worst = off;
         off = fabs(norm / gold_norm - 1);
         if (!(off <= worst_norm)) worst_norm = off;
-        brew_adamw adamw = {.lr = recipe(g, "lr") * brew_schedule_at(&schedule, step),
-                            .beta1 = brew_json_real(brew_json_at(betas, 0)),
-                            .beta2 = brew_json_real(brew_json_at(betas, 1)),
-                            .eps = recipe(g, "eps"),
-                            .decay = recipe(g, "decay"),
-                            .scale = norm > clip ? clip / (norm + 1e-6) : 1, // as PyTorch clips
-                            .step = step};
-        brew_learner_update(s->learner, &adamw);
     }
     ok(worst <= 2e-4 && brew_json_length(losses) == (size_t)steps,
        "%s, %s, %s: losses of %lld steps within 2e-4 (worst %.2g; norms %.2g)", name, level,
@@ -224,7 +120,6 @@ static void test_model(const struct goldens *goldens, const char *name, brew_bac
         if (s.learner) test_trajectory(&s, golden, name, be->level);
         brew_learner_free(s.learner);
     }
-    brew_star_release(&s.star);
     brew_batch_release(&s.batch);
     brew_json_free(golden);
 }
@@ -279,7 +174,6 @@ static void test_adapters(const struct goldens *goldens, const brew_json *lora, 
        name, be->level, n, worst, loss - want);
     brew_learner_free(s.learner);
     brew_modeldir_close(dir);
-    brew_star_release(&s.star);
     brew_batch_release(&s.batch);
 }
 
@@ -296,11 +190,8 @@ int main(void) {
     brew_err err = {0};
     const char *const *levels = brew_backend_levels();
     const char *only = getenv("BREW_KERNEL"); // one level instead of all this machine has
-    struct goldens goldens = {.input = brew_json_load("testdata/train/requests.json", &err)};
-    if (!ok(goldens.input != NULL, "the stars are read")) return tap_done();
-    goldens.recipe = brew_json_get(goldens.input, "recipe");
-    goldens.sets = brew_json_get(goldens.input, "sets");
-    goldens.requests = brew_json_get(goldens.input, "requests");
+    struct goldens goldens;
+    if (!goldens_open(&goldens)) return tap_done();
     brew_pool *pool = brew_pool_new(2);
     bool steps = true; // at the first level; at the others gradients are enough
     for (size_t l = 0; levels[l]; l++) {

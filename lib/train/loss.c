@@ -61,27 +61,28 @@ double brew_loss_vocab(const brew_logits *row, int32_t target, double scale, flo
     return total - value(row, (size_t)target);
 }
 
-// One value's part in a divergence, given the logarithms of its probabilities; and s dD/ds of it, up to
-// a constant times s.
-struct part {
-    double d, slope;
-};
+// log(b exp(t) + (1 - b) exp(s))
+static double log_mixture(double b, double t, double s) {
+    return log_add(log(b) + t, log1p(-b) + s);
+}
 
-static struct part part_of(enum brew_divergence divergence, double b, double t, double s) {
-    double m = log_add(log(b) + t, log1p(-b) + s), own;
+brew_loss_part brew_loss_part_of(enum brew_divergence divergence, double b, double t, double s) {
+    double m, own;
     switch (divergence) {
     case BREW_FKL:
-        return (struct part){weighted(t, t - s), -exp(t)};
+        return (brew_loss_part){weighted(t, t - s), -exp(t)};
     case BREW_RKL:
         own = weighted(s, s - t);
-        return (struct part){own, own};
+        return (brew_loss_part){own, own};
     case BREW_JSD:
+        m = log_mixture(b, t, s);
         own = (1 - b) * weighted(s, s - m);
-        return (struct part){b * weighted(t, t - m) + own, own};
+        return (brew_loss_part){b * weighted(t, t - m) + own, own};
     case BREW_SKEW:
         break;
     }
-    return (struct part){weighted(t, t - m), -(1 - b) * weighted(t, exp(s - m))};
+    m = log_mixture(b, t, s);
+    return (brew_loss_part){weighted(t, t - m), -(1 - b) * weighted(t, exp(s - m))};
 }
 
 double brew_loss_distil(enum brew_divergence divergence, double tau, double skew_beta,
@@ -90,15 +91,17 @@ double brew_loss_distil(enum brew_divergence divergence, double tau, double skew
     double t_total = log_total(teacher, tau), s_total = log_total(student, tau);
     double d = 0, slope = 0;
     for (size_t i = 0; i <= student->k; i++) {
-        struct part part = part_of(divergence, skew_beta, value(teacher, i) / tau - t_total,
-                                   value(student, i) / tau - s_total);
+        brew_loss_part part =
+            brew_loss_part_of(divergence, skew_beta, value(teacher, i) / tau - t_total,
+                              value(student, i) / tau - s_total);
         d += part.d;
         slope += part.slope;
     }
     // s = softmax(z / tau): tau^2 dD/dz = tau (s dD/ds - s sum of s dD/ds)
     for (size_t i = 0; (dz || d_rest) && i <= student->k; i++) {
         double s = value(student, i) / tau - s_total;
-        struct part part = part_of(divergence, skew_beta, value(teacher, i) / tau - t_total, s);
+        brew_loss_part part =
+            brew_loss_part_of(divergence, skew_beta, value(teacher, i) / tau - t_total, s);
         add_gradient(student, i, scale * tau * (part.slope - weighted(s, slope)), dz, d_rest);
     }
     return tau * tau * d;

@@ -36,4 +36,12 @@ double brew_loss_distil(enum brew_divergence divergence, double tau, double skew
                         const brew_logits *teacher, const brew_logits *student, double scale,
                         float *dz, float *d_rest);
 
+// One value's part of a divergence, given the logarithms of its two probabilities: what is added up to D; and
+// s dD/ds of it, up to a constant times s. With s = softmax(z): dD/dz = slope - s sum of slopes.
+typedef struct brew_loss_part {
+    double d, slope;
+} brew_loss_part;
+brew_loss_part brew_loss_part_of(enum brew_divergence divergence, double skew_beta, double log_t,
+                                 double log_s);
+
 #endif

@@ -37,6 +37,7 @@ static void close_all(brew_run_parts *run) {
     brew_config_release(&run->config);
     brew_source_id_release(&run->model);
     brew_source_id_release(&run->teacher_id);
+    brew_hidden_map_release(&run->map);
     brew_modeldir_close(run->dir);
     brew_json_free(run->identity);
     free(run->spooled);
@@ -99,7 +100,7 @@ static int open_teacher(brew_run_parts *run, brew_err *err) {
     tell(run, o->note, "the teacher %s, %s",
          brew_teacher_is_stream(run->teacher) ? "was heard" : "is heard now",
          brew_teacher_arithmetic(run->teacher));
-    return 0;
+    return brew_run_plan_lessons(run, err);
 }
 
 // ---- the data ----
@@ -235,6 +236,7 @@ static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
     brew_plan_add(plan, "activations", p.activations);
     brew_plan_add(plan, "scratch", p.scratch);
     if (run->teacher) brew_plan_add(plan, "teacher", brew_teacher_bytes(run->teacher, size.rows));
+    brew_plan_add(plan, "lessons", brew_run_lesson_bytes(run, size.rows, size.reads));
     brew_plan_add(plan, "requests",
                   facts->bytes + (run->job.valid ? brew_data_get_facts(run->job.valid)->bytes : 0));
 }

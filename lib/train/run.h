@@ -32,13 +32,16 @@ typedef struct brew_run_options {
     int recompute;                    // none|mlp|layer
     int divergence;                   // fkl|rkl|jsd|skew
     int fit;                          // reject|oldest
+    int hidden_rows;                  // all|answers
     // Numbers. What is 0 or less where that makes no sense takes its default.
     int64_t steps, epochs, tokens, batch, micro_tokens, warmup, decay;
     int64_t valid_every, patience, save_every, keep, max_skipped, max_query_tokens;
     int64_t expect; // records; below 0: any number
     double lr, lr_min, eps, weight_decay, clip, history_weight, lm_weight, spike, save_minutes;
-    double skew_beta;
+    double skew_beta, hidden;
     const char *betas, *alpha, *tau; // "0.9,0.999", "0.5" or "1:0.5"
+    const char *hidden_map;          // "1:2,2:4", NULL: as the student was cut
+    const char *kd_vocab;            // "items,history,lm"
     int64_t lora;                    // rank of adapters, 0: none
     double lora_alpha;               // 0: twice the rank
     const char *lora_targets;        // "q_proj,v_proj", NULL: all

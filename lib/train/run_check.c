@@ -53,12 +53,14 @@ static int check_objective(brew_run_parts *run, brew_err *err) {
                                   .vocab = o->over == 1,
                                   .distil = o->teacher != NULL,
                                   .divergence = (enum brew_divergence)o->divergence,
-                                  .skew_beta = o->skew_beta};
+                                  .skew_beta = o->skew_beta,
+                                  .hidden_all = o->hidden_rows == 0};
     if (lm && (o->history_weight != 0 || o->lm_weight != 0 || o->over || o->teacher))
         return brew_fail(err, BREW_USAGE,
                          "--objective lm is the next-token loss alone: no --history-weight, "
                          "--lm-weight, --over or teacher");
     if (!o->teacher) return 0;
+    if (brew_run_check_lessons(run, err)) return -1;
     return brew_ramp_parse(&run->job.alpha, o->alpha, 0, 1, "alpha", err) ||
                    brew_ramp_parse(&run->job.tau, o->tau, 0.01, 100, "tau", err)
                ? -1

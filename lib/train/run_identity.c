@@ -47,6 +47,22 @@ static void put_flag(brew_json *to, const char *key, bool value) {
     if (value) brew_json_set(to, key, brew_json_new_bool(true));
 }
 
+static void put_lessons(brew_json *to, const brew_run_parts *run) {
+    static const char *const rows[] = {"",   "items",    "history",    "items,history",
+                                       "lm", "items,lm", "history,lm", "items,history,lm"};
+    const brew_run_options *o = run->options;
+    brew_buf map = {0};
+    if (o->kd_vocab) put_word(to, "kd-vocab", rows[run->job.objective.kd_vocab]);
+    if (o->hidden == 0) return;
+    put_real(to, "hidden", o->hidden);
+    put_word(to, "hidden-rows", o->hidden_rows ? "answers" : "all");
+    for (size_t i = 0; i < run->map.n; i++)
+        brew_buf_addf(&map, "%s%lld:%lld", i ? "," : "", (long long)run->map.pairs[i].student,
+                      (long long)run->map.pairs[i].teacher);
+    put_word(to, "hidden-map", map.ptr);
+    brew_buf_release(&map);
+}
+
 static void put_lora(brew_json *to, const brew_run_parts *run) {
     const brew_lora *lora = &run->learner.lora;
     if (!lora->rank) return;
@@ -98,6 +114,7 @@ static void put_arguments(brew_json *to, const brew_run_parts *run) {
         put_word(to, "tau", o->tau);
         put_word(to, "div", divergences[o->divergence]);
         if (o->divergence >= 2) put_real(to, "skew", o->skew_beta);
+        put_lessons(to, run);
         put_word(to, "teacher-arithmetic", brew_teacher_arithmetic(run->teacher));
     }
     for (size_t i = 0; o->mix && i < o->n_inputs; i++) {

@@ -28,10 +28,16 @@ typedef struct brew_run_parts {
     brew_json *identity;
     brew_teacher *teacher;
     brew_source_id teacher_id; // of a model
+    brew_hidden_map map;       // of hidden states, if they are matched
 } brew_run_parts;
 
 // Cross-checks and defaults: fills job, learner and memory with what needs no files.
 int brew_run_check(brew_run_parts *run, brew_err *err);
+// What is asked of the teacher beside its word on the labels: first the options alone; then against both
+// models, once they are known; and the bytes that takes, for a micro-batch.
+int brew_run_check_lessons(brew_run_parts *run, brew_err *err);
+int brew_run_plan_lessons(brew_run_parts *run, brew_err *err);
+size_t brew_run_lesson_bytes(const brew_run_parts *run, int64_t rows, int64_t reads);
 // The steps of the run and its ramps, once the data are known.
 int brew_run_count_steps(brew_run_parts *run, brew_err *err);
 

@@ -326,6 +326,43 @@ static void test_calls(struct plan plan, char *valid, bool slow) {
     free(out);
 }
 
+// A run of 12 steps with a teacher, of whom hidden states and whole vocabularies are asked.
+static void test_lessons(struct plan plan, const char *teacher) {
+    char *whole = in_root("taught"), *out = in_root("taught2");
+    brew_run_options *o = &plan.options;
+    o->teacher = teacher;
+    o->hidden = 0.5;
+    o->kd_vocab = "items,lm";
+    o->alpha = "0.7";
+    o->tau = "2";
+    o->steps = 12;
+    o->save_every = 5;
+    o->out = whole;
+    ok(run(&plan, NULL) == 0, "a run with a teacher");
+    o->out = out;
+    bool same = true;
+    for (int threads = 2; threads <= 3; threads++) {
+        plan.threads = threads;
+        same = run(&plan, NULL) == 0 && same && same_run(whole, out, 12);
+        remove_all(out);
+    }
+    ok(same, "hidden states and vocabularies: the same bits with 2 and 3 threads");
+    plan.kill_at = 7;
+    same = run(&plan, NULL) == -2;
+    plan.kill_at = 0;
+    plan.stop_at = 9;
+    same = run(&plan, NULL) == 1 && same;
+    plan.stop_at = 0;
+    ok(run(&plan, NULL) == 0 && same && same_run(whole, out, 12), "killed and stopped, the same");
+    o->recompute = 2;
+    remove_all(out);
+    ok(run(&plan, NULL) == 0 && same_run(whole, out, 12), "and layers computed again, too");
+    remove_all(whole);
+    remove_all(out);
+    free(whole);
+    free(out);
+}
+
 static void test_refusals(struct plan plan, const char *want, char *other) {
     brew_err err;
     brew_train_result result;
@@ -364,6 +401,7 @@ int main(void) {
     test_threads(plan, want);
     test_stops(plan, want, slow && *slow);
     test_calls(plan, valid, slow && *slow);
+    test_lessons(plan, want);
     test_refusals(plan, want, valid);
     remove_all(root);
     free(input);

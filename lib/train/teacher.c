@@ -129,6 +129,10 @@ int64_t brew_teacher_context(const brew_teacher *teacher) {
     return teacher->stream ? INT64_MAX : teacher->config.context;
 }
 
+const brew_config *brew_teacher_config(const brew_teacher *teacher) {
+    return teacher->stream ? NULL : &teacher->config;
+}
+
 int brew_teacher_load(brew_teacher *teacher, brew_err *err) {
     if (teacher->stream) return 0;
     teacher->model = brew_model_open(teacher->dir, teacher->be, err);

@@ -25,9 +25,10 @@ void brew_teacher_free(brew_teacher *teacher); // NULL is fine
 bool brew_teacher_is_stream(const brew_teacher *teacher);
 // Of a model: its bytes in memory, and the longest request it can take.
 size_t brew_teacher_bytes(const brew_teacher *teacher, int64_t rows);
-int64_t brew_teacher_context(const brew_teacher *teacher);   // INT64_MAX for a stream
-int brew_teacher_load(brew_teacher *teacher, brew_err *err); // does nothing for a stream
-brew_model *brew_teacher_model(brew_teacher *teacher);       // NULL for a stream
+int64_t brew_teacher_context(const brew_teacher *teacher);           // INT64_MAX for a stream
+const brew_config *brew_teacher_config(const brew_teacher *teacher); // NULL for a stream
+int brew_teacher_load(brew_teacher *teacher, brew_err *err);         // does nothing for a stream
+brew_model *brew_teacher_model(brew_teacher *teacher);               // NULL for a stream
 // Digest of the model, and "PRECISION/LEVEL" at which it speaks.
 const char *brew_teacher_digest(const brew_teacher *teacher);
 const char *brew_teacher_arithmetic(const brew_teacher *teacher);

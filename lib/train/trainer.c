@@ -176,10 +176,15 @@ static int collect(struct trainer *t, brew_err *err) {
 
 static void put_terms(const struct trainer *t, brew_json *row, const brew_terms *terms) {
     const brew_objective *o = &t->job->objective;
-    static const char *const names[BREW_TERMS] = {"items", "history", "lm", "items_kd",
-                                                  "history_kd"};
-    const bool used[BREW_TERMS] = {o->items != 0, o->history != 0, o->lm != 0,
-                                   o->distil && o->items != 0, o->distil && o->history != 0};
+    static const char *const names[BREW_TERMS] = {"items",      "history", "lm",    "items_kd",
+                                                  "history_kd", "lm_kd",   "hidden"};
+    const bool used[BREW_TERMS] = {o->items != 0,
+                                   o->history != 0,
+                                   o->lm != 0,
+                                   o->distil && o->items != 0,
+                                   o->distil && o->history != 0,
+                                   o->kd_vocab >> BREW_LM & 1,
+                                   o->hidden != 0};
     for (int i = 0; i < BREW_TERMS; i++)
         if (used[i])
             brew_json_set(row, names[i],
@@ -391,6 +396,8 @@ static int open_and_run(struct trainer *t, brew_err *err) {
     const brew_train_job *job = t->job;
     brew_objective plain = job->objective;
     plain.distil = false;
+    plain.kd_vocab = 0;
+    plain.hidden = 0;
     t->engine = brew_engine_new(job->learner, job->teacher, &job->objective, job->micro_tokens);
     t->judge = brew_engine_new(job->learner, NULL, &plain, job->micro_tokens);
     if (resume(t, err)) return -1;

@@ -111,7 +111,7 @@ static int measure(struct bench *b, long query, long items, long length, long re
             return -1;
         loss += loss_of(b, 1 / (double)((int64_t)b->reads.n * requests));
         double between = seconds(CLOCK_MONOTONIC);
-        if (brew_learner_backward(b->learner, b->d_logits, b->d_rest, err) < 0) return -1;
+        if (brew_learner_backward(b->learner, b->d_logits, b->d_rest, NULL, err) < 0) return -1;
         forward += between - begun;
         backward += seconds(CLOCK_MONOTONIC) - between;
     }

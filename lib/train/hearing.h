@@ -1,0 +1,36 @@
+// What a teacher says of a micro-batch: a model's words, heard now, or those of a stream, that came with it.
+//
+// Zero-initialise; freed by _release.
+#ifndef BREW_TRAIN_HEARING_H
+#define BREW_TRAIN_HEARING_H
+
+#include <stdbool.h>
+
+#include "model/model.h"
+#include "train/batch.h"
+
+// What is wanted of a model beside its label logits; a stream has nothing else.
+typedef struct brew_hearing_wish {
+    const int64_t *layers; // [n] residual streams after so many layers each, 1 to L
+    size_t n_layers;
+    bool all_rows; // of all rows of the micro-batch; else at least of those that are answers
+} brew_hearing_wish;
+
+typedef struct brew_hearing {
+    const float *logits, *rest; // as in brew_forward_result
+    const int64_t *splits;      // [A+1] over logits
+    float **streams; // [n_layers] each [M, C]; rows that were not asked for hold anything
+    // private
+    brew_forward_result said;
+    int64_t *own_splits;
+    float *block;
+    const brew_hearing_wish *wish;
+    size_t splits_cap, block_cap, streams_cap;
+} brew_hearing;
+void brew_hearing_release(brew_hearing *hearing);
+
+// Of micro, whose star is whole. model: NULL if the micro-batch is taught already.
+int brew_hearing_listen(brew_hearing *hearing, brew_model *model, const brew_hearing_wish *wish,
+                        const brew_batch *micro, brew_err *err);
+
+#endif
