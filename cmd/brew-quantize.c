@@ -10,22 +10,21 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "io/modeldir.h"
-#include "io/tarstream.h"
 #include "rejects.h"
 #include "shrink/quantise.h"
 
-enum { HEAD_FP8 = 2 };
+enum { SCHEME_FP8, SCHEME_INT8, SCHEME_Q8_0 = 5, HEAD_FP8 = 2 };
 
 static const char *model_path, *out_path;
 static brew_opt_list keeps;
 static int scheme = -1, head = -1, precision;
-static bool no_bos, specials;
+static bool no_bos, specials, gguf;
 
 static struct brew_opt options[] = {
     BREW_OPT_STRING('m', "model", &model_path, "MODEL", "the model: directory, .gguf, tar, or -"),
-    BREW_OPT_STRING('o', "output", &out_path, "DIR",
-                    "write it here, whole or not at all; -: a tar"),
-    BREW_OPT_CHOICE(0, "scheme", &scheme, "fp8|int8|bf16|f16|f32", "of the layers' matrices"),
+    BREW_OPT_STRING('o', "output", &out_path, "DIR|FILE.gguf",
+                    "write it here, whole or not at all; -: a tar, or GGUF if q8_0"),
+    BREW_OPT_CHOICE(0, "scheme", &scheme, "fp8|int8|bf16|f16|f32|q8_0", "of the layers' matrices"),
     BREW_OPT_CHOICE(0, "head", &head, "f32|bf16|fp8", "of the head (f32 beside fp8 and int8)"),
     BREW_OPT_LIST(0, "keep", &keeps, "FIGURE:X", "auc may fall, ece rise by X, kl be X at most"),
     BREW_OPT_CHOICE(0, "precision", &precision, "auto|f32|bf16", "of scoring; auto: as stored"),
@@ -46,6 +45,8 @@ static struct {
     brew_types types;
     brew_keep *keep;
     brew_quantised result;
+    brew_buf folder, parent; // where it is made; where a GGUF file goes from there
+    const char *file;        // its name, or NULL
 } run;
 
 static void close_all(void) {
@@ -54,6 +55,8 @@ static void close_all(void) {
     brew_sample_release(&run.sample);
     brew_config_release(&run.config);
     if (run.dir) brew_modeldir_close(run.dir);
+    brew_buf_release(&run.folder);
+    brew_buf_release(&run.parent);
     free(run.keep);
 }
 
@@ -128,7 +131,7 @@ static void tell(void) {
     brew_cli_fact_int(&cli, "bytes", (int64_t)run.result.bytes_after);
     tell_left();
     if (run.sample.in) tell_quality();
-    if (run.types.head != BREW_F32 || run.types.groups[0] == BREW_F32 || cli.quiet) return;
+    if (run.types.head != BREW_F32 || run.types.groups[0] == BREW_F32 || cli.quiet || gguf) return;
     fprintf(stderr, "logits in F32 need, of vLLM: --hf-overrides '{\"head_dtype\":\"float32\"}'\n"
                     "                   of SGLang: --enable-fp32-lm-head\n");
 }
@@ -149,7 +152,8 @@ static int read_calibration(const char *path) {
 }
 
 static void choose_types(void) {
-    static const enum brew_dtype schemes[] = {BREW_F8_E4M3, BREW_I8, BREW_BF16, BREW_F16, BREW_F32};
+    static const enum brew_dtype schemes[] = {BREW_F8_E4M3, BREW_I8,  BREW_BF16,
+                                              BREW_F16,     BREW_F32, BREW_Q8_0};
     static const enum brew_dtype heads[] = {BREW_F32, BREW_BF16, BREW_F8_E4M3};
     brew_types_init(&run.types, &run.config, run.dir, schemes[scheme]);
     if (head < 0) return;
@@ -157,40 +161,42 @@ static void choose_types(void) {
     run.types.tied &= run.types.head == run.types.embedding;
 }
 
-// The directory's files as a tar on standard output.
-static int send_tar(const char *path) {
-    brew_modeldir *dir = brew_modeldir_open(path, &cli.err);
-    brew_out *out = dir ? brew_out_open("-", BREW_OUT_BINARY, &cli.err) : NULL;
-    brew_tar_writer *tar = out ? brew_tar_write_start(out) : NULL;
-    int status = tar ? 0 : -1;
-    for (size_t i = 0; tar && !status && i < brew_modeldir_n_files(dir); i++) {
-        const char *name = brew_modeldir_file_name(dir, i);
-        size_t len;
-        const char *bytes = brew_modeldir_file(dir, name, &len);
-        status = brew_tar_write(tar, name, NULL, 0, bytes, len, &cli.err);
+static int publish(void) {
+    brew_outdir *out = run.result.out;
+    if (strcmp(out_path, "-") != 0) {
+        run.result.out = NULL;
+        return gguf ? brew_outdir_spill(out, run.parent.ptr, run.file, &cli.err)
+                    : brew_outdir_commit(out, &cli.err);
     }
-    if (tar && !status)
-        status = brew_tar_write_end(tar, &cli.err);
-    else
-        brew_tar_write_abandon(tar);
-    if (!status)
-        status = brew_out_commit(out, &cli.err);
-    else
-        brew_out_abandon(out);
-    if (dir) brew_modeldir_close(dir);
+    brew_out *piped = brew_out_open("-", BREW_OUT_BINARY, &cli.err);
+    int status = piped ? brew_modeldir_send(run.result.written, piped, &cli.err) : -1;
+    if (!status) return brew_out_commit(piped, &cli.err);
+    brew_out_abandon(piped);
     return status;
 }
 
-static int quantise(const char *path) {
+// Everything is made in a directory of its own: beside what is wanted, or in TMPDIR if that is a pipe.
+static void choose_place(void) {
+    const char *slash = strrchr(out_path, '/'), *tmp = getenv("TMPDIR");
     bool piped = !strcmp(out_path, "-");
-    char folder[512];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/brew-quantize.%ld", tmp && *tmp ? tmp : "/tmp",
-             (long)getpid());
+    if (gguf) run.file = piped ? "model.gguf" : slash ? slash + 1 : out_path;
+    brew_buf_add(&run.parent, slash ? out_path : ".", slash ? (size_t)(slash - out_path) : 1);
+    if (slash == out_path) brew_buf_adds(&run.parent, "/");
+    if (piped)
+        brew_buf_addf(&run.folder, "%s/brew-quantize.%ld", tmp && *tmp ? tmp : "/tmp",
+                      (long)getpid());
+    else if (gguf)
+        brew_buf_addf(&run.folder, "%s/.%s.d", run.parent.ptr, run.file);
+    else
+        brew_buf_adds(&run.folder, out_path);
+}
+
+static int quantise(const char *path) {
     if (!(run.dir = brew_modeldir_open(model_path, &cli.err)) ||
         brew_config_read(&run.config, run.dir, &cli.err) || (path && read_calibration(path)))
         return -1;
     choose_types();
+    choose_place();
     brew_quantise_options how = {.dir = run.dir,
                                  .config = &run.config,
                                  .types = run.types,
@@ -201,26 +207,31 @@ static int quantise(const char *path) {
                                  .precision = precision,
                                  .pool = brew_cli_pool(&cli),
                                  .seed = (uint64_t)cli.seed,
-                                 .path = piped ? folder : out_path,
+                                 .path = run.folder.ptr,
+                                 .file = run.file,
                                  .tool = cli.name,
                                  .version = BREW_VERSION,
                                  .note = note};
     int failed = brew_quantise(&how, &run.result, &cli.err);
     if (!failed || cli.err.code == BREW_NEGATIVE)
         tell(); // a limit that was missed, too: by how much
-    if (failed) return -1;
-    if (piped) return send_tar(brew_outdir_path(run.result.out));
-    brew_outdir *out = run.result.out;
-    run.result.out = NULL;
-    return brew_outdir_commit(out, &cli.err);
+    return failed ? -1 : publish();
 }
 
 int main(int argc, char **argv) {
     char **files = brew_cli_start(&cli, argc, argv);
     if (!model_path) brew_cli_usage(&cli, "-m MODEL is missing");
-    if (!out_path) brew_cli_usage(&cli, "-o DIR is missing");
-    if (scheme < 0) brew_cli_usage(&cli, "--scheme is missing: fp8, int8, bf16, f16 or f32");
-    if (head == HEAD_FP8 && scheme != 0) brew_cli_usage(&cli, "--head fp8 needs --scheme fp8");
+    if (!out_path) brew_cli_usage(&cli, "-o DIR or FILE.gguf is missing");
+    if (scheme < 0) brew_cli_usage(&cli, "--scheme is missing: fp8, int8, bf16, f16, f32 or q8_0");
+    if (head == HEAD_FP8 && scheme != SCHEME_FP8)
+        brew_cli_usage(&cli, "--head fp8 needs --scheme fp8");
+    size_t len = strlen(out_path);
+    gguf = scheme == SCHEME_Q8_0 || (len > 5 && !strcmp(out_path + len - 5, ".gguf"));
+    if (gguf && (scheme == SCHEME_FP8 || scheme == SCHEME_INT8))
+        brew_cli_usage(&cli, "GGUF has no fp8 and no int8: -o DIR");
+    if (scheme == SCHEME_Q8_0 && strcmp(out_path, "-") &&
+        (len < 6 || strcmp(out_path + len - 5, ".gguf")))
+        brew_cli_usage(&cli, "only GGUF has q8_0: -o FILE.gguf");
     if (keeps.n && !files[0]) brew_cli_usage(&cli, "--keep needs CALIBRATION to judge by");
     if (files[0] && !strcmp(files[0], "-") && !strcmp(model_path, "-"))
         brew_cli_usage(&cli, "the model and CALIBRATION cannot both be standard input");

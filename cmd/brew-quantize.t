@@ -38,6 +38,51 @@ same straight.jsonl piped.jsonl "the same model comes out"
 exits 0 "from GGUF" brew-quantize -q -m "$models/qwen3.gguf" -o gguf --scheme bf16
 is "$(jq -r .model_type gguf/config.json)" qwen3 "has a configuration"
 
+# ---- GGUF ----
+for scheme in bf16 f16 f32; do
+    exits 0 "tiny becomes GGUF in $scheme" brew-quantize -m "$tiny" -o "$scheme.gguf" --scheme "$scheme"
+    ok "and is sound" brew-inspect --verify "$scheme.gguf"
+    brew-score -q -m "$scheme" -o dir.jsonl calib.jsonl
+    brew-score -q -m "$scheme.gguf" --precision "$([ $scheme = f32 ] && echo f32 || echo auto)" -o file.jsonl calib.jsonl
+    same dir.jsonl file.jsonl "it scores texts as the directory does"
+done
+exits 0 "back to a directory" brew-quantize -q -m bf16.gguf -o back --scheme bf16
+brew-inspect --json back "$tiny" >differ.json
+ok "with the same values" jq -e '.tensors_compared > 10 and .dtypes_differ == 5 and .shapes_differ + .values_differ == 0' differ.json
+exits 0 "and once more" brew-quantize -q -m back -o again.gguf --scheme bf16
+brew-inspect --json again.gguf bf16.gguf >differ.json
+ok "the same bits" jq -e '.tensors == [] and .shapes_differ + .dtypes_differ + .values_differ == 0' differ.json
+is "$(brew-tokenize -m again.gguf --to jsonl calib.jsonl | sha256sum)" "$(brew-tokenize -m "$tiny" --to jsonl calib.jsonl | sha256sum)" \
+    "and the same ids"
+exits 0 "from GGUF to GGUF" brew-quantize -q -m again.gguf -o f16.gguf --scheme f16
+exits 0 "in place of one that was there" brew-quantize -q -m again.gguf -o again.gguf --scheme bf16
+exits 0 "a head of its own" brew-quantize -q -m "$tiny" -o head.gguf --scheme bf16 --head f32
+is "$(brew-inspect --json head.gguf | jq -r .config.tied)" false "in GGUF"
+exits 0 "with calibration" brew-quantize -m "$tiny" -o told.gguf --scheme f16 --keep kl:0.1 calib.tar
+says '^auc  *0\.[0-9]* ' "the report tells of the file"
+exits 1 "and a limit that is missed" brew-quantize -q -m "$tiny" -o x.gguf --scheme f16 --head bf16 --keep kl:0 calib.tar
+ok "leaves no file" test ! -e x.gguf
+for model in llama-scaled llama-bias mistral qwen3; do
+    exits 0 "$model becomes GGUF" brew-quantize -q -m "$models/$model" -o "$model.gguf" --scheme f32
+    ok "and is sound" brew-inspect --verify "$model.gguf"
+done
+exits 65 "windows in some layers" brew-quantize -m "$models/qwen2" -o x.gguf --scheme f32
+says 'some layers have a window and others none' "are refused by name"
+exits 65 "rows that are no blocks" brew-quantize -m "$tiny" -o x.gguf --scheme q8_0
+says 'rows of 48 values, which Q8_0 cannot hold' "are refused by name"
+exits 65 "the same in a pipe" sh -c "brew-quantize -m '$tiny' -o - --scheme q8_0 >x.gguf"
+ok "writes nothing" test ! -s x.gguf
+rm -f x.gguf
+cp -r "$tiny" odd
+chmod -R u+w odd
+jq '.pre_tokenizer = {type: "Split", pattern: {Regex: "[a-z]+"}, behavior: "Isolated"}' "$tiny/tokenizer.json" >odd/tokenizer.json
+exits 65 "a tokenizer without a name" brew-quantize -m odd -o x.gguf --scheme bf16
+says 'GGUF has no name for this one' "is refused"
+exits 2 "q8_0 as a directory" brew-quantize -m "$tiny" -o x --scheme q8_0
+exits 2 "FP8 as GGUF" brew-quantize -m "$tiny" -o x.gguf --scheme fp8
+exits 73 "a folder that is not there" brew-quantize -m "$tiny" -o nowhere/x.gguf --scheme bf16
+ok "nothing lies about" sh -c 'test -z "$(find . -maxdepth 1 -name ".*gguf*")"'
+
 # ---- calibration ----
 exits 0 "what it does to requests" brew-quantize -m "$tiny" -o told --scheme fp8 --summary told.json calib.tar
 says '^auc  *0\.[0-9]* ' "is told"

@@ -18,6 +18,8 @@ typedef struct entry {
     const char *value; // of an array: its first element
     size_t size;       // of a string: its length; of an array: its count
     enum brew_gguf_type element;
+    const char *raw; // type and value as they stand in the file
+    size_t raw_len;
 } entry;
 
 struct brew_gguf {
@@ -138,7 +140,9 @@ static int take_keys(brew_gguf *gguf, cursor *c, uint64_t count) {
         if (brew_intern_put(&gguf->keys, text, len) != i)
             return brew_fail(c->err, BREW_DATA, "%s: key %.*s stands there twice", c->name,
                              (int)len, text);
+        e.raw = c->at;
         if (take_entry(c, gguf->keys.entries[i].ptr, &e)) return -1;
+        e.raw_len = (size_t)(c->at - e.raw);
         BREW_GROW(gguf->entries, i + 1, gguf->entries_cap);
         gguf->entries[i] = e;
     }
@@ -454,4 +458,15 @@ const brew_tensor *brew_gguf_tensor_at(const brew_gguf *gguf, size_t index, cons
 const brew_tensor *brew_gguf_tensor(const brew_gguf *gguf, const char *name) {
     size_t number = brew_intern_get(&gguf->names, name, strlen(name));
     return number == SIZE_MAX ? NULL : &gguf->tensors[number];
+}
+
+const char *brew_gguf_raw(const brew_gguf *gguf, size_t index, size_t *len) {
+    *len = gguf->entries[index].raw_len;
+    return gguf->entries[index].raw;
+}
+
+int64_t brew_gguf_dtype_number(enum brew_dtype dtype) {
+    for (size_t i = 0; i < sizeof ggml_types / sizeof *ggml_types; i++)
+        if (ggml_types[i].name && ggml_types[i].dtype == (int)dtype) return (int64_t)i;
+    return -1;
 }

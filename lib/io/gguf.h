@@ -59,8 +59,12 @@ bool brew_gguf_strings_next(brew_gguf_strings *it, const char **text, size_t *le
 bool brew_gguf_array_int(const brew_gguf *gguf, const char *key, size_t index, int64_t *out);
 bool brew_gguf_array_real(const brew_gguf *gguf, const char *key, size_t index, double *out);
 
+// A key's type and value as they stand in the file.
+const char *brew_gguf_raw(const brew_gguf *gguf, size_t index, size_t *len);
+
 size_t brew_gguf_n_tensors(const brew_gguf *gguf);
 const brew_tensor *brew_gguf_tensor_at(const brew_gguf *gguf, size_t index, const char **name);
 const brew_tensor *brew_gguf_tensor(const brew_gguf *gguf, const char *name); // NULL if absent
+int64_t brew_gguf_dtype_number(enum brew_dtype dtype); // ggml's; -1: it has no such type
 
 #endif

@@ -16,7 +16,9 @@
 #include "io/map.h"
 #include "io/modeltar.h"
 #include "io/name.h"
+#include "io/out.h"
 #include "io/safetensors.h"
+#include "io/tarstream.h"
 
 typedef struct file {
     char *name;
@@ -390,4 +392,16 @@ void brew_modeldir_forget(const brew_modeldir *dir, const brew_tensor *tensor) {
         if (at - start < dir->files[i].map.len) map = &dir->files[i].map;
     }
     if (map) brew_map_forget(map, tensor->data, bytes);
+}
+
+int brew_modeldir_send(const brew_modeldir *dir, brew_out *out, brew_err *err) {
+    if (dir->gguf) return brew_out_write(out, dir->gguf_map.ptr, dir->gguf_map.len, err);
+    brew_tar_writer *tar = brew_tar_write_start(out);
+    for (size_t i = 0; i < dir->n_files; i++) {
+        const file *f = &dir->files[i];
+        if (!brew_tar_write(tar, f->name, NULL, 0, f->bytes, f->len, err)) continue;
+        brew_tar_write_abandon(tar);
+        return -1;
+    }
+    return brew_tar_write_end(tar, err);
 }

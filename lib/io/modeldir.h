@@ -14,6 +14,7 @@
 typedef struct brew_modeldir brew_modeldir;
 typedef struct brew_gguf brew_gguf; // io/gguf.h
 struct brew_in;                     // io/in.h
+struct brew_out;                    // io/out.h
 
 // path: a directory, a .gguf file, a tar (plain, gzip, zstd, xz), or "-". Everything is validated here:
 // afterwards every tensor's bytes exist. Directories and GGUF files are mapped, tars are held in memory.
@@ -24,6 +25,9 @@ brew_modeldir *brew_modeldir_open(const char *path, brew_err *err);
 brew_modeldir *brew_modeldir_read(struct brew_in *in, brew_err *err);
 void brew_modeldir_close(brew_modeldir *dir);
 const char *brew_modeldir_name(const brew_modeldir *dir); // for messages
+
+// Writes it as others read it from a pipe: a tar, its files by name; or the bytes of the GGUF file.
+int brew_modeldir_send(const brew_modeldir *dir, struct brew_out *out, brew_err *err);
 
 // The GGUF behind it, or NULL if it is a Hugging Face directory or tar.
 const brew_gguf *brew_modeldir_gguf(const brew_modeldir *dir);

@@ -263,18 +263,7 @@ static void add_item(brew_buf *header, const item *it) {
     brew_buf_addf(header, "],\"data_offsets\":[%zu,%zu]}", it->start, it->end);
 }
 
-// A file being written, and what is to be known of each of its bytes.
-typedef struct sink {
-    brew_out *out;
-    brew_sha256 *sha;
-} sink;
-
-static int put(const sink *to, const void *bytes, size_t len, brew_err *err) {
-    if (to->sha) brew_sha256_add(to->sha, bytes, len);
-    return brew_out_write(to->out, bytes, len, err);
-}
-
-static int write_header(const sink *to, const item *items, size_t n, const brew_json *metadata,
+static int write_header(const brew_sink *to, const item *items, size_t n, const brew_json *metadata,
                         brew_err *err) {
     brew_buf header = {0};
     brew_buf_adds(&header, "{");
@@ -290,8 +279,8 @@ static int write_header(const sink *to, const item *items, size_t n, const brew_
     while (header.len % 8) brew_buf_addc(&header, ' ');
     uint64_t len = header.len;
     int rc = len > MAX_HEADER ? brew_fail(err, BREW_DATA, "a header of more than 100 MB") : 0;
-    if (!rc) rc = put(to, &len, 8, err);
-    if (!rc) rc = put(to, header.ptr, header.len, err);
+    if (!rc) rc = brew_sink_put(to, &len, 8, err);
+    if (!rc) rc = brew_sink_put(to, header.ptr, header.len, err);
     brew_buf_release(&header);
     return rc;
 }
@@ -311,64 +300,23 @@ static item *placed(const brew_named_tensor *tensors, size_t n, brew_err *err) {
 
 int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size_t n,
                            const brew_json *metadata, brew_err *err) {
-    sink to = {out, NULL};
+    brew_sink to = {out, NULL};
     item *items = placed(tensors, n, err);
     int rc = items ? write_header(&to, items, n, metadata, err) : -1;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = put(&to, items[i].tensor.data, items[i].end - items[i].start, err);
+        rc = brew_sink_put(&to, items[i].tensor.data, items[i].end - items[i].start, err);
     free(items);
-    return rc;
-}
-
-// Rounds in place: the values come out at the front of rows. Returns their bytes.
-static size_t round_to(enum brew_dtype dtype, float *rows, size_t n) {
-    if (dtype == BREW_F32) return n * 4;
-    char *bytes = (char *)rows;
-    for (size_t i = 0; i < n && (dtype == BREW_F8_E4M3 || dtype == BREW_I8); i++) {
-        float value = rows[i]; // read before its place is written
-        bytes[i] = dtype == BREW_I8 ? (char)(int8_t)value : (char)brew_f8_from_f32(value);
-    }
-    if (brew_dtype_block_bytes(dtype) == 1) return n;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half =
-            dtype == BREW_BF16 ? brew_bf16_from_f32(rows[i]) : brew_f16_from_f32(rows[i]);
-        memcpy(bytes + 2 * i, &half, 2);
-    }
-    return n * 2;
-}
-
-enum { PIECE = 1 << 18 }; // values on their way, at least a row
-
-static int write_rows_of(const sink *to, const item *it, brew_rows_fn *rows, void *arg,
-                         brew_err *err) {
-    int64_t cols = brew_tensor_row_len(&it->tensor), n = brew_tensor_n_rows(&it->tensor);
-    int64_t step = cols < PIECE ? PIECE / (cols ? cols : 1) : 1;
-    if (step > n) step = n;
-    float *piece = brew_realloc_array(NULL, (size_t)step * (size_t)cols + 1, sizeof *piece);
-    int rc = 0;
-    for (int64_t first = 0; !rc && cols && first < n; first += step) {
-        int64_t count = n - first < step ? n - first : step;
-        rows(arg, it->index, first, count, piece);
-        size_t bytes = round_to(it->tensor.dtype, piece, (size_t)count * (size_t)cols);
-        rc = put(to, piece, bytes, err);
-    }
-    free(piece);
     return rc;
 }
 
 int brew_safetensors_write_rows(brew_out *out, const brew_named_tensor *tensors, size_t n,
                                 const brew_json *metadata, brew_rows_fn *rows, void *arg,
                                 brew_sha256 *sha, brew_err *err) {
-    sink to = {out, sha};
-    for (size_t i = 0; i < n; i++) {
-        enum brew_dtype dtype = tensors[i].tensor.dtype;
-        if (dtype != BREW_F32 && dtype != BREW_BF16 && dtype != BREW_F16 && dtype != BREW_F8_E4M3 &&
-            dtype != BREW_I8)
-            brew_bug("F32 values rounded to %s", brew_dtype_name(dtype));
-    }
+    brew_sink to = {out, sha};
     item *items = placed(tensors, n, err);
     int rc = items ? write_header(&to, items, n, metadata, err) : -1;
-    for (size_t i = 0; !rc && i < n; i++) rc = write_rows_of(&to, items + i, rows, arg, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = brew_rows_write(&to, &items[i].tensor, items[i].index, rows, arg, err);
     free(items);
     return rc;
 }

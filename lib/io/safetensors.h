@@ -11,9 +11,8 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "base/hash.h"
 #include "io/json.h"
-#include "io/out.h"
+#include "io/rows.h"
 #include "tensor/tensor.h"
 
 typedef struct brew_safetensors brew_safetensors;
@@ -31,24 +30,16 @@ const brew_tensor *brew_safetensors_get(const brew_safetensors *file, const char
 // The __metadata__ object, or NULL. Owned by the file.
 const brew_json *brew_safetensors_metadata(const brew_safetensors *file);
 
-// One tensor to be written: a view, which must not be of a block type (those have no name there).
-typedef struct brew_named_tensor {
-    const char *name;
-    brew_tensor tensor;
-} brew_named_tensor;
-
 // Writes a whole file: same tensors in any order, same bytes, which are those the safetensors package
 // writes. Wider types come first, then names in order, so that each tensor is aligned to its type; the
 // header is padded to 8 bytes with spaces.
-// metadata: an object of strings, or NULL. Tensors go out as stored (interleaved_heads must be 0).
+// metadata: an object of strings, or NULL. Tensors go out as stored (interleaved_heads must be 0); block
+// types have no name there and are refused.
 int brew_safetensors_write(brew_out *out, const brew_named_tensor *tensors, size_t n,
                            const brew_json *metadata, brew_err *err);
 
-// The same where the values are made as they are written: rows(arg, i, first, count, out) gives rows [first,
-// first + count) of tensors[i] (a vector has one row) as F32, which are rounded to its dtype, BREW_F32,
-// BREW_BF16, BREW_F16, BREW_F8_E4M3 or BREW_I8 (integers that fit). Each tensor's rows are asked for once, in order. sha: NULL, or is given every
-// byte written.
-typedef void brew_rows_fn(void *arg, size_t index, int64_t first, int64_t count, float *rows);
+// The same where the values are made as they are written (see io/rows.h), to F32, BF16, F16, F8_E4M3 or I8.
+// sha: NULL, or is given every byte written.
 int brew_safetensors_write_rows(brew_out *out, const brew_named_tensor *tensors, size_t n,
                                 const brew_json *metadata, brew_rows_fn *rows, void *arg,
                                 brew_sha256 *sha, brew_err *err);

@@ -149,11 +149,13 @@ int brew_config_read_gguf(brew_config *config, const brew_modeldir *dir, brew_er
                          "architecture \"%.*s\" is not supported (llama, qwen2, qwen3)",
                          (int)(len < 60 ? len : 60), arch);
     memcpy(config->family, meta.arch, len);
+    bool llama = !strcmp(meta.arch, "llama");
     int64_t experts = 0;
     if (get_int(&meta, "expert_count", 0, INT32_MAX, &experts, err) < 0) return -1;
     if (experts)
         return brew_fail(err, BREW_DATA, "%s is not supported", key_of(&meta, "expert_count"));
-    config->qkv_bias = !strcmp(meta.arch, "qwen2");
+    config->out_bias = llama && brew_modeldir_tensor(dir, "blk.0.attn_output.bias");
+    config->qkv_bias = config->out_bias || !strcmp(meta.arch, "qwen2");
     config->qk_norm = !strcmp(meta.arch, "qwen3");
     config->tied = !brew_modeldir_tensor(dir, "output.weight");
     config->norm_eps = 1e-6;

@@ -1,4 +1,4 @@
-// Writing a model as a Hugging Face directory: config.json, model.safetensors (in shards with an index
+// Writing a model, as a Hugging Face directory or as one GGUF file. A directory: config.json, model.safetensors (in shards with an index
 // where it is large), the tokenizer's files, and whatever else stood beside them.
 //
 // From a directory or tar, files are copied along byte for byte, but for weights in other formats, which
@@ -14,7 +14,7 @@
 
 #include "io/json.h"
 #include "io/modeldir.h"
-#include "io/safetensors.h"
+#include "io/rows.h"
 #include "tensor/tensor.h"
 
 typedef struct brew_export_tensor {
@@ -31,7 +31,7 @@ typedef struct brew_export {
     const brew_json *provenance; // written as brew.json, or NULL
     const brew_export_tensor *tensors;
     size_t n_tensors;
-    brew_rows_fn *rows; // see io/safetensors.h; index is that in tensors
+    brew_rows_fn *rows; // see io/rows.h; index is that in tensors
     void *arg;
     size_t shard_bytes; // a file holds at most this, or one tensor; 0: 5 GB
 } brew_export;
@@ -43,5 +43,10 @@ brew_json *brew_export_config(const brew_modeldir *from, brew_err *err);
 // Tensors are converted a few rows at a time. Fails, naming the tensor, where a value is not finite in
 // the type it is written with.
 int brew_export_write(const brew_export *job, const char *path, brew_err *err);
+// Writes `path`, one GGUF file, as llama.cpp's converter does, of a model that differs from job->from in the
+// types of its tensors alone, which have their Hugging Face names; rows of one are asked for in any order.
+// Vectors become F32. The tokenizer, or all keys of a GGUF file, go along; provenance is the key
+// brew.provenance. Fails, by name, where GGUF has no word for something. job->config is not looked at.
+int brew_export_gguf(const brew_export *job, const char *path, brew_err *err);
 
 #endif

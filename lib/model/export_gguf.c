@@ -189,7 +189,7 @@ int brew_export_tokenizer_gguf(const brew_modeldir *from, brew_buf *tokenizer, b
                                brew_err *err) {
     const brew_gguf *gguf = brew_modeldir_gguf(from);
     brew_config config;
-    if (!brew_gguf_has(gguf, "tokenizer.ggml.model")) return 0;
+    if (!brew_tokenizer_present(from)) return 0;
     brew_tokenizer *tok = brew_tokenizer_open(from, err);
     int status = tok ? brew_config_read(&config, from, err) : -1;
     if (!status) {

@@ -36,11 +36,7 @@ static bool report_config(brew_json *report, const brew_subject *subject) {
 }
 
 static bool report_tokenizer(brew_json *report, const brew_subject *subject) {
-    size_t len;
-    const brew_gguf *gguf = brew_modeldir_gguf(subject->dir);
-    if (gguf ? !brew_gguf_has(gguf, "tokenizer.ggml.model")
-             : !brew_modeldir_file(subject->dir, "tokenizer.json", &len))
-        return true;
+    if (!brew_tokenizer_present(subject->dir)) return true;
     brew_err why = {0};
     brew_json *object = brew_json_new_object();
     brew_tokenizer *tok = brew_tokenizer_open(subject->dir, &why);

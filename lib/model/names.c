@@ -167,10 +167,7 @@ int brew_role_find(const brew_config *config, const brew_modeldir *dir, enum bre
         return brew_fail(err, BREW_DATA, "tensor %s is %s where %s belongs", name,
                          brew_dtype_name(tensor->dtype),
                          matrix ? "F32, BF16, F16 or a block type of GGUF" : "F32, BF16 or F16");
-    if (gguf && !strcmp(config->family, "llama")) {
-        if (role == BREW_Q) out->interleaved_heads = config->heads;
-        if (role == BREW_K) out->interleaved_heads = config->kv_heads;
-    }
+    if (gguf) out->interleaved_heads = brew_role_interleaved(config, role);
     return 0;
 }
 
@@ -184,23 +181,40 @@ static bool ends_with(const char *text, const char *tail) {
     return n >= m && !strcmp(text + n - m, tail);
 }
 
+bool brew_role_parse(bool gguf, const char *name, enum brew_role *role, int64_t *layer) {
+    const char *prefix = gguf ? "blk." : "model.layers.";
+    bool in_layer = !strncmp(name, prefix, strlen(prefix));
+    *layer = 0;
+    if (in_layer) {
+        const char *digits = name + strlen(prefix);
+        char *rest;
+        if (*digits < '0' || *digits > '9') return false;
+        *layer = strtoll(digits, &rest, 10);
+        if (*rest != '.') return false;
+        name = rest + 1;
+    }
+    for (int r = 0; r < BREW_ROLES; r++) {
+        *role = (enum brew_role)r;
+        if (in_layer == (r >= BREW_FIRST_OF_LAYER) &&
+            !strcmp(name, gguf ? names[r].gguf : names[r].hf))
+            return true;
+    }
+    return false;
+}
+
+int64_t brew_role_interleaved(const brew_config *config, enum brew_role role) {
+    if (strcmp(config->family, "llama") && strcmp(config->family, "mistral")) return 0;
+    if (role == BREW_Q || role == BREW_Q_BIAS) return config->heads;
+    return role == BREW_K || role == BREW_K_BIAS ? config->kv_heads : 0;
+}
+
 static bool tensor_expected(const brew_config *config, bool gguf, const char *name) {
+    enum brew_role role;
+    int64_t layer;
     if (gguf ? !strcmp(name, "rope_freqs.weight") : ends_with(name, ".rotary_emb.inv_freq"))
         return true;
-    if (!gguf && config->tied && !strcmp(name, names[BREW_HEAD].hf)) return true;
-    for (int role = 0; role < BREW_FIRST_OF_LAYER; role++)
-        if (!strcmp(name, gguf ? names[role].gguf : names[role].hf))
-            return brew_role_used(config, (enum brew_role)role);
-    const char *prefix = gguf ? "blk." : "model.layers.";
-    if (strncmp(name, prefix, strlen(prefix))) return false;
-    const char *digits = name + strlen(prefix);
-    char *rest;
-    long long layer = strtoll(digits, &rest, 10);
-    if (*digits < '0' || *digits > '9' || *rest != '.' || layer >= config->layers) return false;
-    for (int role = BREW_FIRST_OF_LAYER; role < BREW_ROLES; role++)
-        if (!strcmp(rest + 1, gguf ? names[role].gguf : names[role].hf))
-            return brew_role_used(config, (enum brew_role)role);
-    return false;
+    if (!brew_role_parse(gguf, name, &role, &layer) || layer >= config->layers) return false;
+    return brew_role_used(config, role) || (role == BREW_HEAD && !gguf);
 }
 
 // The scales of a matrix that is quantised.
@@ -216,21 +230,12 @@ static bool scale_expected(const brew_config *config, const char *name) {
 
 bool brew_role_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,
                          int64_t *interleaved_heads) {
-    long long layer = 0;
-    int prefix = 0;
-    bool in_layer = sscanf(gguf, "blk.%5lld.%n", &layer, &prefix) == 1 && prefix && layer >= 0;
-    for (int role = 0; role < BREW_ROLES; role++) {
-        if (in_layer != (role >= BREW_FIRST_OF_LAYER) || strcmp(gguf + prefix, names[role].gguf))
-            continue;
-        brew_role_name(hf, cap, false, (enum brew_role)role, layer);
-        bool interleaves = !strcmp(config->family, "llama");
-        *interleaved_heads = !interleaves                            ? 0
-                             : role == BREW_Q || role == BREW_Q_BIAS ? config->heads
-                             : role == BREW_K || role == BREW_K_BIAS ? config->kv_heads
-                                                                     : 0;
-        return true;
-    }
-    return false;
+    enum brew_role role;
+    int64_t layer;
+    if (!brew_role_parse(true, gguf, &role, &layer)) return false;
+    brew_role_name(hf, cap, false, role, layer);
+    *interleaved_heads = brew_role_interleaved(config, role);
+    return true;
 }
 
 int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir, brew_err *err) {

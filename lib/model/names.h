@@ -57,6 +57,10 @@ void brew_role_release(brew_tensor *tensor);
 // would make the scores silently wrong.
 int brew_role_refuse_others(const brew_config *config, const brew_modeldir *dir, brew_err *err);
 
+// What a tensor of this name is; false if nothing.
+bool brew_role_parse(bool gguf, const char *name, enum brew_role *role, int64_t *layer);
+// How many heads the rows of a GGUF's tensor interleave, 0: none.
+int64_t brew_role_interleaved(const brew_config *config, enum brew_role role);
 // The Hugging Face name of one of these families' tensors in a GGUF file, and how many heads its rows
 // interleave (0: none). False if it is not known.
 bool brew_role_gguf_name(const brew_config *config, const char *gguf, char *hf, size_t cap,

@@ -68,22 +68,6 @@ static enum brew_dtype type_of(const brew_types *types, enum brew_role role, int
     return role == BREW_EMBEDDING ? types->embedding : role == BREW_HEAD ? types->head : stored;
 }
 
-uint64_t brew_types_bytes(const brew_types *types, const brew_config *config) {
-    uint64_t bytes = 0;
-    for (int role = 0; role < BREW_ROLES; role++) {
-        if (!brew_role_matrix((enum brew_role)role)) continue;
-        if (role == BREW_HEAD && types->tied) continue;
-        int64_t shape[2], layers = role < BREW_FIRST_OF_LAYER ? 1 : config->layers;
-        brew_role_shape(config, (enum brew_role)role, shape);
-        for (int64_t l = 0; l < layers; l++) {
-            enum brew_dtype dtype = type_of(types, (enum brew_role)role, l, BREW_F32);
-            bytes += (uint64_t)(shape[0] * shape[1]) * brew_dtype_block_bytes(dtype);
-            if (quantised(dtype)) bytes += (uint64_t)shape[0] * 4;
-        }
-    }
-    return bytes;
-}
-
 void brew_round_row(enum brew_dtype dtype, float *row, int64_t n, float *scale) {
     *scale = 1;
     if (!quantised(dtype)) {
@@ -255,7 +239,7 @@ static int write_model(struct job *job, const brew_modeldir *dir, const brew_typ
                           .n_tensors = job->n,
                           .rows = part_rows,
                           .arg = job};
-    int status = brew_export_write(&export, path, err);
+    int status = (types->gguf ? brew_export_gguf : brew_export_write)(&export, path, err);
     brew_json_free(config);
     free(tensors);
     return status;

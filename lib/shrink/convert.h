@@ -1,8 +1,8 @@
 // A model written again with other types, and with quantised matrices where wanted.
 //
 // The matrices of the layers are taken in groups that must share a type, because engines and the kernels
-// here read them as one: q, k and v; the output projection; gate and up; down. A group is F32, BF16, F16, F8_E4M3 or
-// I8 (the two as compressed-tensors has them, see brew-formats(5)). Norms and biases stay as they are
+// here read them as one: q, k and v; the output projection; gate and up; down. A group is F32, BF16, F16,
+// F8_E4M3 or I8 (the two as compressed-tensors has them, see brew-formats(5)), in GGUF F32, BF16, F16 or Q8_0. Norms and biases stay as they are
 // stored. Beside quantised matrices the head stands alone and in F32, unless told otherwise: logits that
 // are rounded collapse into ties.
 //
@@ -32,6 +32,7 @@ typedef struct brew_types {
     enum brew_dtype *groups; // [L][BREW_GROUPS]
     enum brew_dtype embedding, head;
     bool tied; // there is no head of its own
+    bool gguf; // one GGUF file instead of a directory
 } brew_types;
 
 // The usual choice for a scheme: quantised (F8_E4M3, I8), all groups of that type, embedding as it is
@@ -39,11 +40,9 @@ typedef struct brew_types {
 void brew_types_init(brew_types *types, const brew_config *config, const brew_modeldir *dir,
                      enum brew_dtype scheme);
 void brew_types_release(brew_types *types);
-// Bytes of all matrices, embedding and head.
-uint64_t brew_types_bytes(const brew_types *types, const brew_config *config);
 
-// Writes dir's model with these types into `path`, a directory that exists and is empty. A model that
-// is quantised already is refused. provenance: for brew.json, or NULL.
+// Writes dir's model with these types into `path`, a directory that exists and is empty, or as `path`, a
+// GGUF file. A model that is quantised already is refused. provenance: of what is written, or NULL.
 int brew_convert(const brew_modeldir *dir, const brew_config *config, const brew_types *types,
                  const brew_json *provenance, const char *path, brew_err *err);
 

@@ -120,7 +120,9 @@ static int score(struct job *job, const brew_modeldir *dir, brew_quality *qualit
 static int try_with(struct job *job, size_t left, brew_err *err) {
     const brew_quantise_options *o = job->options;
     brew_quantised *r = job->result;
+    brew_modeldir_close(r->written);
     brew_outdir_abandon(r->out);
+    r->written = NULL;
     brew_quality_release(&r->after);
     brew_quality_release(&r->rounded);
     memset(r->left, 0, job->n_groups * sizeof *r->left);
@@ -129,16 +131,18 @@ static int try_with(struct job *job, size_t left, brew_err *err) {
     for (size_t g = 0; g < job->n_groups; g++)
         job->types.groups[g] = r->left[g] ? BREW_BF16 : o->types.groups[g];
     if (!(r->out = brew_outdir_open(o->path, err))) return -1;
-    const char *path = brew_outdir_path(r->out);
+    brew_buf path = {0};
+    brew_buf_addf(&path, "%s%s%s", brew_outdir_path(r->out), o->file ? "/" : "",
+                  o->file ? o->file : "");
+    job->types.gguf = o->file;
     brew_json *chain = provenance(job);
-    int status = brew_convert(o->dir, o->config, &job->types, chain, path, err);
+    int status = brew_convert(o->dir, o->config, &job->types, chain, path.ptr, err);
     brew_json_free(chain);
-    brew_modeldir *written = status ? NULL : brew_modeldir_open(path, err);
-    if (!written) return -1;
-    r->bytes_after = tensor_bytes(written);
-    if (o->sample) status = score(job, written, &r->after, &r->rounded, err);
-    brew_modeldir_close(written);
-    return status;
+    if (!status) r->written = brew_modeldir_open(path.ptr, err);
+    brew_buf_release(&path);
+    if (!r->written) return -1;
+    r->bytes_after = tensor_bytes(r->written);
+    return o->sample ? score(job, r->written, &r->after, &r->rounded, err) : 0;
 }
 
 // The first limit that does not hold, or NULL.
@@ -248,6 +252,7 @@ int brew_quantise(const brew_quantise_options *options, brew_quantised *result, 
 }
 
 void brew_quantised_release(brew_quantised *result) {
+    brew_modeldir_close(result->written);
     brew_outdir_abandon(result->out);
     brew_quality_release(&result->before);
     brew_quality_release(&result->after);

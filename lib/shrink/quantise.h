@@ -39,7 +39,9 @@ typedef struct brew_quantise_options {
     int precision;      // 0 as stored, 1 f32, 2 bf16
     brew_pool *pool;
     uint64_t seed;
-    const char *path, *tool, *version; // of the directory to make; for its provenance
+    const char *path;           // of the directory to make
+    const char *file;           // NULL, or the name of a GGUF file to make in it, alone
+    const char *tool, *version; // for the provenance
     // Told what happens, a complete sentence at a time; or NULL.
     void (*note)(void *arg, const char *sentence);
     void *note_arg;
@@ -47,6 +49,7 @@ typedef struct brew_quantise_options {
 
 typedef struct brew_quantised {
     brew_outdir *out;                   // the model, to be committed or abandoned by the caller
+    brew_modeldir *written;             // the same, opened
     uint64_t bytes_before, bytes_after; // of all tensors
     // With a sample:
     brew_quality before, after;

@@ -1,5 +1,6 @@
 #include "shrink/sample.h"
 
+#include "io/gguf.h"
 #include "io/provenance.h"
 
 int brew_sample_read(brew_sample *sample, const char *path, const brew_sample_options *options,
@@ -38,6 +39,8 @@ brew_json *brew_sample_provenance(const brew_sample *sample, const brew_modeldir
     size_t len;
     brew_json *chain = brew_json_new_array();
     const char *text = brew_modeldir_file(dir, "brew.json", &len);
+    if (brew_modeldir_gguf(dir))
+        brew_gguf_string(brew_modeldir_gguf(dir), "brew.provenance", &text, &len);
     brew_err ignored;
     brew_json *old = text ? brew_json_parse(text, len, &ignored) : NULL;
     bool sound = old && !brew_provenance_check(old, &ignored);

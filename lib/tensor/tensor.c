@@ -1,5 +1,7 @@
 #include "tensor/tensor.h"
 
+#include <math.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -250,4 +252,52 @@ void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *
         if (!tensor->row_scales) continue;
         for (int64_t j = 0; j < len; j++) out[j] *= tensor->row_scales[i];
     }
+}
+
+// The nearest bf16, ties to even, where brew_bf16_from_f32 has no denormals.
+static uint16_t keep_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    if ((bits & 0x7fffffff) >= 0x00800000) return brew_bf16_from_f32(value);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// 32 values as a block: d f16, then x / d, halves away from zero.
+static void store_q8_0(const float *values, uint8_t *out) {
+    float x[32], most = 0;
+    memcpy(x, values, sizeof x); // out may overlap them
+    for (int i = 0; i < 32; i++) most = fmaxf(most, fabsf(x[i]));
+    float d = most / 127, by = d == 0 ? 0 : 1 / d;
+    uint16_t half = brew_f16_from_f32(d);
+    memcpy(out, &half, 2);
+    for (int i = 0; i < 32; i++) out[2 + i] = (uint8_t)(int8_t)roundf(x[i] * by);
+}
+
+size_t brew_values_store(enum brew_dtype dtype, float *values, size_t n) {
+    uint8_t *bytes = (uint8_t *)values;
+    for (size_t i = 0; i < n; i += brew_dtype_block(dtype)) {
+        float value = values[i]; // read before its place is written
+        uint16_t half;
+        switch (dtype) {
+        case BREW_F32:
+            return n * 4;
+        case BREW_BF16:
+        case BREW_F16:
+            half = dtype == BREW_BF16 ? keep_bf16(value) : brew_f16_from_f32(value);
+            memcpy(bytes + 2 * i, &half, 2);
+            break;
+        case BREW_F8_E4M3:
+            bytes[i] = brew_f8_from_f32(value);
+            break;
+        case BREW_I8:
+            bytes[i] = (uint8_t)(int8_t)value;
+            break;
+        case BREW_Q8_0:
+            store_q8_0(values + i, bytes + i / 32 * 34);
+            break;
+        default:
+            brew_bug("F32 values stored as %s", brew_dtype_name(dtype));
+        }
+    }
+    return n / brew_dtype_block(dtype) * brew_dtype_block_bytes(dtype);
 }

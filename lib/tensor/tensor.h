@@ -54,6 +54,11 @@ bool brew_tensor_bytes(const brew_tensor *tensor,
 // I8 has row_scales; other integers are not read this way.
 void brew_tensor_rows(const brew_tensor *tensor, int64_t row, int64_t n, float *out);
 
+// n values as a tensor of this type stores them, in place: they come out at the front of `values`. Returns
+// their bytes. F32, BF16 (denormals stay), F16, F8_E4M3, I8 (integers that fit), and Q8_0 (n a multiple of
+// 32; rounded as ggml's reference does).
+size_t brew_values_store(enum brew_dtype dtype, float *values, size_t n);
+
 // bf16: round to nearest even; NaN stays NaN (quiet); denormals, given or resulting, become zero with
 // their sign, as vcvtneps2bf16 does, so that every level of kernels has one semantics.
 static inline uint16_t brew_bf16_from_f32(float value) {

@@ -62,6 +62,17 @@ def main(path):
         assert values.shape == (ROWS, COLUMNS) and np.isfinite(values).all()
         out.add_tensor(name, raw, raw_dtype=kind)
         out.add_tensor(name + ".f32", values)
+    # blocks of Q8_0: halves to either side, zeros, a scale that F16 makes zero, large, one value alone
+    edges = np.zeros((ROWS, COLUMNS), dtype=np.float32)
+    edges[0, :32] = np.arange(32) - 15.5
+    edges[0, 31] = 127
+    edges[0, 32:64] = -edges[0, :32]
+    edges[0, 96:128] = rng.standard_normal(32) * 1e-9
+    edges[0, 128:160] = rng.standard_normal(32) * 3e4
+    edges[0, 163] = -5
+    edges[1] = rng.integers(-127, 128, COLUMNS) * np.float32(0.0123)
+    out.add_tensor("edges", edges)
+    out.add_tensor("edges.q8_0", gguf.quants.quantize(edges, T.Q8_0), raw_dtype=T.Q8_0)
     out.add_tensor("cube", np.arange(24, dtype=np.float32).reshape(2, 3, 4))
     out.write_header_to_file()
     out.write_kv_data_to_file()

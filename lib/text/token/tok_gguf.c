@@ -2,15 +2,14 @@
 //
 // A GGUF file names its split instead of spelling it; the names are llama.cpp's, what they stand for
 // are the pre-tokenizers of the models' own tokenizer.json files.
-#include "text/token/tok_steps.h"
+#include "text/token/tok_gguf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "io/gguf.h"
 #include "text/token/split_patterns.h"
-
-enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUSED, TYPE_BYTE };
+#include "text/token/tok_steps.h"
 
 // A split: patterns (up to NULL), then single digits, then ByteLevel with or without its own pattern.
 // Only names of which we know the model's own tokenizer.json; others often given the same split (such
@@ -50,7 +49,7 @@ static int missing(brew_err *err, const char *key) {
 }
 
 static int64_t token_type(const brew_gguf *gguf, size_t id) {
-    int64_t type = TYPE_NORMAL;
+    int64_t type = BREW_GGUF_TOKEN_NORMAL;
     brew_gguf_array_int(gguf, "tokenizer.ggml.token_type", id, &type);
     return type;
 }
@@ -65,11 +64,12 @@ static int load_tokens(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err
         int64_t type = token_type(gguf, id);
         if (brew_utf8_prefix(text, len) < len)
             return brew_fail(err, BREW_DATA, "tokenizer.ggml.tokens: token %zu is not UTF-8", id);
-        if (type == TYPE_UNUSED && !len) continue;
+        if (type == BREW_GGUF_TOKEN_UNUSED) continue; // fills up the vocabulary
         if (brew_vocab_put(&tok->vocab, text, len, (int64_t)id, err))
             return brew_err_context(err, "tokenizer.ggml.tokens");
-        bool special = type == TYPE_CONTROL || (type == TYPE_UNKNOWN && !tok->bpe.byte_level);
-        if (!len || (!special && type != TYPE_USER_DEFINED)) continue;
+        bool special = type == BREW_GGUF_TOKEN_CONTROL ||
+                       (type == BREW_GGUF_TOKEN_UNKNOWN && !tok->bpe.byte_level);
+        if (!len || (!special && type != BREW_GGUF_TOKEN_USER_DEFINED)) continue;
         brew_added_token token = {.text = (char *)text, .len = len, .id = -1, .special = special};
         if (brew_tok_add(tok, token, err)) return -1;
     }
@@ -110,6 +110,25 @@ static int load_merges(brew_tokenizer *tok, const brew_gguf *gguf, brew_err *err
     return bad;
 }
 
+static int add_steps(brew_tokenizer *tok, const struct recipe *recipe, bool prefix, brew_err *err) {
+    if (recipe->nfc && !brew_tok_add_normal(tok, NORMAL_NFC, err)) return -1;
+    for (size_t i = 0; recipe->patterns[i]; i++)
+        if (brew_tok_add_pattern(tok, recipe->patterns[i], strlen(recipe->patterns[i]),
+                                 SPLIT_ISOLATED, false, err))
+            return -1;
+    if (recipe->digits && brew_tok_add_digits(tok, true, err)) return -1;
+    if (brew_tok_add_bytes(tok, prefix && recipe->gpt2, recipe->gpt2, err)) return -1;
+    tok->bpe.ignore_merges = recipe->ignore_merges;
+    return 0;
+}
+
+int brew_tok_gguf_split(brew_tokenizer *shape, size_t number, char name[32], brew_err *err) {
+    if (number >= sizeof recipes / sizeof *recipes) return 0;
+    const char *first = recipes[number].names + 1;
+    snprintf(name, 32, "%.*s", (int)(strchr(first, ' ') - first), first);
+    return add_steps(shape, &recipes[number], false, err) ? -1 : 1;
+}
+
 static int load_byte_level(brew_tokenizer *tok, const brew_gguf *gguf, bool *bos, brew_err *err) {
     const char *pre;
     size_t len;
@@ -121,15 +140,8 @@ static int load_byte_level(brew_tokenizer *tok, const brew_gguf *gguf, bool *bos
     bool prefix = false;
     *bos = recipe->bos;
     brew_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &prefix);
-    if (recipe->nfc && !brew_tok_add_normal(tok, NORMAL_NFC, err)) return -1;
-    for (size_t i = 0; recipe->patterns[i]; i++)
-        if (brew_tok_add_pattern(tok, recipe->patterns[i], strlen(recipe->patterns[i]),
-                                 SPLIT_ISOLATED, false, err))
-            return -1;
-    if (recipe->digits && brew_tok_add_digits(tok, true, err)) return -1;
-    if (brew_tok_add_bytes(tok, prefix && recipe->gpt2, recipe->gpt2, err)) return -1;
-    if (!brew_tok_add_decode(tok, DECODE_BYTES, err)) return -1;
-    tok->bpe.ignore_merges = recipe->ignore_merges;
+    if (add_steps(tok, recipe, prefix, err) || !brew_tok_add_decode(tok, DECODE_BYTES, err))
+        return -1;
     return load_tokens(tok, gguf, err) || load_merges(tok, gguf, err) ? -1 : 0;
 }
 
@@ -200,7 +212,7 @@ static char *set_text(size_t *len, const char *text) {
 }
 
 // Normaliser and decoder as LlamaTokenizer makes them.
-static int llama_steps(brew_tokenizer *tok, bool prefix, brew_err *err) {
+int brew_tok_gguf_llama(brew_tokenizer *tok, bool prefix, brew_err *err) {
     static const char space[] = "\xe2\x96\x81";
     brew_tok_normal *n;
     if (prefix) {
@@ -239,7 +251,7 @@ static int load_sentencepiece(brew_tokenizer *tok, const brew_gguf *gguf, brew_e
     int bad = merges_by_score(tok, gguf, err);
     free(tok->added_by_id);
     tok->added_by_id = NULL;
-    return bad ? bad : llama_steps(tok, prefix, err);
+    return bad ? bad : brew_tok_gguf_llama(tok, prefix, err);
 }
 
 static int load_bos(brew_tokenizer *tok, const brew_gguf *gguf, bool add, brew_err *err) {

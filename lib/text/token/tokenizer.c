@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "io/gguf.h"
 #include "io/modeldir.h"
 #include "text/token/tok.h"
 
@@ -37,12 +38,26 @@ brew_tokenizer *brew_tokenizer_from_json(const char *json, size_t json_len, cons
                           err);
 }
 
+brew_tokenizer *brew_tokenizer_from_gguf(const struct brew_gguf *gguf, brew_err *err) {
+    brew_tokenizer *tok = new_tokenizer();
+    return finish_or_free(tok, brew_tok_load_gguf(tok, gguf, err), err);
+}
+
+bool brew_tokenizer_present(const struct brew_modeldir *model) {
+    const brew_gguf *gguf = brew_modeldir_gguf(model);
+    const char *kind;
+    size_t len;
+    if (!gguf) return brew_modeldir_file(model, "tokenizer.json", &len);
+    return brew_gguf_has(gguf, "tokenizer.ggml.model") &&
+           !(brew_gguf_string(gguf, "tokenizer.ggml.model", &kind, &len) && len == 4 &&
+             !memcmp(kind, "none", 4));
+}
+
 brew_tokenizer *brew_tokenizer_open(const struct brew_modeldir *model, brew_err *err) {
     const brew_gguf *gguf = brew_modeldir_gguf(model);
     brew_tokenizer *tok;
     if (gguf) {
-        tok = new_tokenizer();
-        tok = finish_or_free(tok, brew_tok_load_gguf(tok, gguf, err), err);
+        tok = brew_tokenizer_from_gguf(gguf, err);
     } else {
         size_t json_len, config_len = 0;
         const char *json = brew_modeldir_file(model, "tokenizer.json", &json_len);

@@ -15,14 +15,20 @@
 
 typedef struct brew_tokenizer brew_tokenizer;
 typedef struct brew_tok_scratch brew_tok_scratch;
-struct brew_modeldir; // io/modeldir.h
+struct brew_modeldir;  // io/modeldir.h
+struct brew_gguf;      // io/gguf.h
+struct brew_gguf_keys; // io/gguf_write.h
 
+// Does a model come with one? (GGUF files may say "none".)
+bool brew_tokenizer_present(const struct brew_modeldir *model);
 // From an opened model. NULL on failure.
 brew_tokenizer *brew_tokenizer_open(const struct brew_modeldir *model, brew_err *err);
 // From the text of a tokenizer.json, and of a tokenizer_config.json (may be NULL: then no BOS rule
 // beyond the post-processor's).
 brew_tokenizer *brew_tokenizer_from_json(const char *json, size_t json_len, const char *config,
                                          size_t config_len, brew_err *err);
+// From the metadata of a GGUF file.
+brew_tokenizer *brew_tokenizer_from_gguf(const struct brew_gguf *gguf, brew_err *err);
 void brew_tokenizer_free(brew_tokenizer *tok);
 
 brew_tok_scratch *brew_tok_scratch_new(const brew_tokenizer *tok);
@@ -60,6 +66,11 @@ const char *brew_tokenizer_entry(const brew_tokenizer *tok, int32_t id, size_t *
 // Appends it as the text of a tokenizer.json, whatever it was loaded from: what is loaded from that has the
 // same digest and decodes alike, here and in Hugging Face's tokenizers.
 void brew_tokenizer_write(const brew_tokenizer *tok, brew_buf *out);
+// Adds it as metadata of a GGUF file, for a model of so many ids: those that the tokenizer does not know
+// are filled up as unused. What is loaded from that has the same digest. Fails, by name, where GGUF
+// has no word for what decides ids.
+int brew_tokenizer_write_gguf(const brew_tokenizer *tok, size_t vocab, struct brew_gguf_keys *keys,
+                              brew_err *err);
 const char *brew_tokenizer_digest(const brew_tokenizer *tok);   // SHA-256 hex of what decides ids
 const char *brew_tokenizer_describe(const brew_tokenizer *tok); // one line, for brew-inspect
 
