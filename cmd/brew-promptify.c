@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "text/draft/draft.h"
 #include "text/prompt/run.h"
 
 static const char *task_path, *mix_path, *state_path, *save_path, *candidates, *at, *shard, *output;
-static const char *truncate_to, *style, *explain;
+static const char *truncate_to, *style, *explain, *init, *items, *members;
 static size_t cuts[16], n_cuts;
 static int split = BREW_SPLITS; // all
 static int control;
@@ -18,6 +19,9 @@ static bool allow_empty, stats;
 static struct brew_opt options[] = {
     BREW_OPT_STRING('t', "task", &task_path, "TASK.json", "the task file"),
     BREW_OPT_STRING(0, "mix", &mix_path, "MIX.json", "draw from several task files instead"),
+    BREW_OPT_STRING(0, "init", &init, "FILE", "draft a task file from this log instead"),
+    BREW_OPT_STRING(0, "items", &items, "FILE", "with --init, the table of items"),
+    BREW_OPT_STRING(0, "members", &members, "FILE", "with --init, the table of members"),
     BREW_OPT_STRING('o', "output", &output, "FILE", "write to FILE"),
     BREW_OPT_CHOICE(0, "split", &split, "train|valid|test|all", "events to ask about (all)"),
     BREW_OPT_STRING(0, "candidates", &candidates, "FILE",
@@ -131,8 +135,27 @@ static int write_all(const brew_run_options *how) {
     return explain ? write_explained() : write_records();
 }
 
+static void tell(void *arg, const char *text) {
+    say(arg, true, text);
+}
+
+static int write_draft(void) {
+    brew_draft_options how = {init, items, members, output, {tell, NULL}};
+    brew_buf text = {0};
+    int failed = brew_draft(&how, &text, &cli.err) ||
+                 !(out = brew_out_open(output, BREW_OUT_TEXT, &cli.err)) ||
+                 brew_out_write(out, text.ptr, text.len, &cli.err);
+    brew_buf_release(&text);
+    return failed || commit();
+}
+
 static void check_options(void) {
-    if (!task_path && !mix_path) brew_cli_usage(&cli, "--task is missing");
+    if (!init && (items || members)) brew_cli_usage(&cli, "--items and --members go with --init");
+    if (!init && !task_path && !mix_path)
+        brew_cli_usage(&cli, "--task is missing (--init drafts one)");
+    if (init && (task_path || mix_path || candidates || state_path || save_path || stats ||
+                 explain || cli.n_args))
+        brew_cli_usage(&cli, "--init writes a task file, and goes with --items, --members and -o");
     if (mix_path && (task_path || state_path || save_path || candidates || cli.n_args))
         brew_cli_usage(&cli, "--mix goes without --task, --state, --save-state, --candidates and "
                              "EVENTS");
@@ -172,7 +195,7 @@ int main(int argc, char **argv) {
     parse_shard(&how.events);
     parse_cuts();
     how.n_cuts = n_cuts;
-    int failed = write_all(&how);
+    int failed = init ? write_draft() : write_all(&how);
     brew_out_abandon(out);
     brew_run_close(run);
     return failed ? brew_cli_die(&cli) : brew_cli_finish(&cli);

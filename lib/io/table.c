@@ -341,3 +341,12 @@ void brew_table_raw(const brew_table *t, const char **bytes, size_t *len) {
     *bytes = t->cutter.raw;
     *len = t->cutter.raw_len;
 }
+
+enum brew_table_format brew_table_form(const brew_table *t) {
+    return t->shape.format;
+}
+
+const brew_field *brew_table_row(const brew_table *t, size_t *n) {
+    *n = t->cutter.n_all;
+    return t->cutter.all;
+}

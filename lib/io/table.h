@@ -56,6 +56,10 @@ const char *brew_table_name(const brew_table *table); // for messages
 // otherwise only this row was bad, and the next call gives the next one.
 int brew_table_next(brew_table *table, const brew_field **fields, brew_err *err);
 bool brew_table_failed(const brew_table *table);
+// For who does not know the columns: the file's form, and (not of JSONL) all fields of the last good row, or
+// right after opening those of the header line. Valid until the next call of brew_table_next.
+enum brew_table_format brew_table_form(const brew_table *table);
+const brew_field *brew_table_row(const brew_table *table, size_t *n);
 // Of the last row, good or bad: its first line's number (the header is 1), and its bytes as they stand
 // in the (decoded) file without the line's end. Messages of bad rows do not say the place themselves.
 uint64_t brew_table_line_number(const brew_table *table);

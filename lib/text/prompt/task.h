@@ -18,7 +18,7 @@
 enum brew_time_unit { BREW_TIME_S, BREW_TIME_MS, BREW_TIME_ISO, BREW_TIME_MDY, BREW_TIME_ROW };
 
 // Time in ms since 1970-01-01 UTC, from a column's text: decimal seconds (further digits than ms are cut),
-// ms, or ISO 8601 (2015-03-31, 2015-03-31T12:00[:00[.000]][Z|+01:00], a blank for T allowed, UTC unless
+// ms, or ISO 8601 (2015-03-31, 2015-03-31T12:00[:00[.000]][Z|+01:00| UTC], a blank for T allowed, UTC unless
 // told), or 11/15/2019 8:55:22 AM (month first, UTC). Years 1 to 9999. False if malformed.
 bool brew_time_parse(const char *text, size_t len, enum brew_time_unit unit, int64_t *out_ms);
 

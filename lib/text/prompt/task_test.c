@@ -207,6 +207,7 @@ static void test_times(void) {
     time_is("1970-01-01", BREW_TIME_ISO, 0);
     time_is("2000-02-29T23:59:59.999Z", BREW_TIME_ISO, 951868799999);
     time_is("2015-03-31 12:00", BREW_TIME_ISO, 1427803200000);
+    time_is("2015-03-31 12:00:00 UTC", BREW_TIME_ISO, 1427803200000);
     time_is("2015-03-31T12:00:00+01:00", BREW_TIME_ISO, 1427799600000);
     time_is("2015-03-31T12:00:00.5-0530", BREW_TIME_ISO, 1427823000500);
     time_is("0001-01-01", BREW_TIME_ISO, -62135596800000);
@@ -242,7 +243,9 @@ static void test_times(void) {
                                "2015-01-01 12",
                                "0000-01-01",
                                "2015-01-01T12:00:00.",
-                               "2015-01-01T12:00+"};
+                               "2015-01-01T12:00+",
+                               "2015-01-01T12:00 UT",
+                               "2015-01-01T12:00 UTC+1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) no_time(bad[i], BREW_TIME_ISO);
     const char *const bad_numbers[] = {"",   "-",   ".5",           "1.",  "1e9",
                                        "1 ", "0x1", "253402300800", "1.2x"};

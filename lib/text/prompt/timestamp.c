@@ -97,10 +97,11 @@ static bool parse_clock(scan *s, int64_t *ms) {
     return true;
 }
 
-// Z, +hh:mm, +hhmm, +hh or nothing: ms to take away.
+// Z, " UTC", +hh:mm, +hhmm, +hh or nothing: ms to take away.
 static bool parse_zone(scan *s, int64_t *ms) {
     *ms = 0;
     if (s->at == s->end || take(s, "Z")) return true;
+    if (take(s, " ")) return take(s, "U") && take(s, "T") && take(s, "C");
     bool west = *s->at == '-';
     int hour, minute = 0;
     if (!take(s, "+-") || !digits(s, 2, &hour)) return false;
