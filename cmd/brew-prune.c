@@ -8,15 +8,18 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "io/modeldir.h"
+#include "io/provenance.h"
 #include "rejects.h"
 #include "shrink/prune.h"
 #include "shrink/sample.h"
+#include "shrink/vocabulary.h"
 
 static const char *model_path, *out_path, *layers;
 static double heads = 1, mlp = 1, ridge = 1e-3;
 static int64_t multiple = 8;
 static int precision;
-static bool plan_only, no_repair, no_bos, specials;
+static bool plan_only, no_repair, no_bos, specials, vocab;
+static brew_opt_list vocab_from;
 
 static struct brew_opt options[] = {
     BREW_OPT_STRING('m', "model", &model_path, "MODEL", "the model: directory, .gguf, tar, or -"),
@@ -26,6 +29,8 @@ static struct brew_opt options[] = {
     BREW_OPT_REAL(0, "heads", &heads, 1e-6, 1, "R", "keep this share of attention heads"),
     BREW_OPT_REAL(0, "mlp", &mlp, 1e-6, 1, "R", "keep this share of the mlp's width"),
     BREW_OPT_INT(0, "multiple", &multiple, 1, 65536, "N", "of which the mlp's width is one (8)"),
+    BREW_OPT_FLAG(0, "vocab", &vocab, "keep the tokens that CALIBRATION uses"),
+    BREW_OPT_LIST(0, "vocab-from", &vocab_from, "FILE", "and those of FILE; may be given again"),
     BREW_OPT_FLAG(0, "no-repair", &no_repair, "leave the projections behind a cut as they are"),
     BREW_OPT_REAL(0, "ridge", &ridge, 1e-12, 1e6, "X",
                   "of the repair, a share of the mean (0.001)"),
@@ -35,7 +40,8 @@ static struct brew_opt options[] = {
     BREW_OPT_FLAG(0, "specials", &specials, "special tokens written in data are special"),
     BREW_OPT_END};
 static struct brew_cli cli = {.name = "brew-prune",
-                              .does = "cut layers, heads and neurons out of a language model",
+                              .does =
+                                  "cut layers, heads, neurons and tokens out of a language model",
                               .args = "[CALIBRATION]",
                               .options = options,
                               .max_args = 1,
@@ -47,6 +53,11 @@ static struct {
     brew_backend *be;
     brew_model *model;
     brew_sample sample;
+    brew_vocabulary vocabulary;
+    struct counted {
+        char sha256[65];
+        uint64_t bytes;
+    } * counted; // of each --vocab-from
     brew_pruned pruned;
     int64_t *gone, n_gone;
     double share; // of layers
@@ -54,6 +65,8 @@ static struct {
 
 static void close_all(void) {
     brew_pruned_release(&run.pruned);
+    brew_vocabulary_release(&run.vocabulary);
+    free(run.counted);
     brew_sample_release(&run.sample);
     brew_model_free(run.model);
     brew_backend_close(run.be);
@@ -92,16 +105,36 @@ static void read_layers(void) {
     }
 }
 
+static brew_sample_options reading(void) {
+    return (brew_sample_options){.dir = run.dir,
+                                 .config = &run.config,
+                                 .pool = brew_cli_pool(&cli),
+                                 .bos = !no_bos,
+                                 .specials = specials,
+                                 .reject = reject_record,
+                                 .arg = &cli};
+}
+
 static int read_calibration(const char *path) {
-    brew_sample_options reading = {.dir = run.dir,
-                                   .config = &run.config,
-                                   .pool = brew_cli_pool(&cli),
-                                   .bos = !no_bos,
-                                   .specials = specials,
-                                   .reject = reject_record,
-                                   .arg = &cli};
-    int status = brew_sample_read(&run.sample, path, &reading, &cli.err);
+    brew_sample_options how = reading();
+    int status = brew_sample_read(&run.sample, path, &how, &cli.err);
     cli.accepted = run.sample.star.n_requests;
+    return status;
+}
+
+static int cut_vocabulary(void) {
+    brew_sample_options how = reading();
+    bool *used = brew_calloc((size_t)run.config.vocab, sizeof *used);
+    int status = 0;
+    brew_vocabulary_count(used, &run.sample.star);
+    run.counted = brew_calloc(vocab_from.n + 1, sizeof *run.counted);
+    for (size_t i = 0; i < vocab_from.n && !status; i++) {
+        status = brew_vocabulary_read(used, vocab_from.values[i], &how, run.counted[i].sha256,
+                                      &run.counted[i].bytes, &cli.err);
+    }
+    if (!status)
+        status = brew_vocabulary_cut(&run.vocabulary, run.dir, &run.config, used, &cli.err);
+    free(used);
     return status;
 }
 
@@ -130,6 +163,9 @@ static void tell(void) {
                 ", kv heads %" PRId64 " of %" PRId64 ", mlp %" PRId64 " of %" PRId64 "\n",
                 cut->n_layers, c->layers, cut->n_kv * cut->n_group, c->heads, cut->n_kv,
                 c->kv_heads, cut->n_mlp, c->mlp);
+        if (vocab)
+            fprintf(stderr, "vocabulary %" PRId64 " of %" PRId64 ", %" PRId64 " of them used\n",
+                    cut->n_vocab, c->vocab, run.vocabulary.used);
         fprintf(stderr, "body %.1f M of %.1f M parameters (%.3f), all %.1f M of %.1f M\n",
                 (double)after.body / 1e6, (double)before.body / 1e6,
                 (double)after.body / (double)before.body, (double)after.all / 1e6,
@@ -142,6 +178,7 @@ static void tell(void) {
     brew_cli_fact_int(&cli, "heads", cut->n_kv * cut->n_group);
     brew_cli_fact_int(&cli, "kv_heads", cut->n_kv);
     brew_cli_fact_int(&cli, "mlp", cut->n_mlp);
+    brew_cli_fact_int(&cli, "vocab", cut->n_vocab);
     brew_cli_fact_int(&cli, "body_before", before.body);
     brew_cli_fact_int(&cli, "body", after.body);
     brew_cli_fact_int(&cli, "parameters_before", before.all);
@@ -166,9 +203,15 @@ static brew_json *provenance(void) {
     brew_json_set(arguments, "heads", brew_json_new_int(cut->n_kv * cut->n_group));
     brew_json_set(arguments, "kv_heads", brew_json_new_int(cut->n_kv));
     brew_json_set(arguments, "mlp", brew_json_new_int(cut->n_mlp));
+    brew_json_set(arguments, "vocab", brew_json_new_int(cut->n_vocab));
     brew_json_set(arguments, "repair", brew_json_new_bool(!no_repair));
     if (!no_repair) brew_json_set(arguments, "ridge", brew_json_new_real(ridge));
-    return brew_sample_provenance(&run.sample, run.dir, cli.name, BREW_VERSION, arguments);
+    brew_json *chain =
+        brew_sample_provenance(&run.sample, run.dir, cli.name, BREW_VERSION, arguments);
+    brew_json *entry = brew_json_at(chain, brew_json_length(chain) - 1);
+    for (size_t i = 0; i < vocab_from.n; i++)
+        brew_provenance_input(entry, "tokens", run.counted[i].sha256, run.counted[i].bytes, -1);
+    return chain;
 }
 
 static int write_model(void) {
@@ -187,13 +230,17 @@ static int prune(const char *path) {
     if (!(run.dir = brew_modeldir_open(model_path, &cli.err)) ||
         brew_config_read(&run.config, run.dir, &cli.err))
         return -1;
-    if (path && (read_calibration(path) || open_model())) return -1;
+    bool measured = heads < 1 || mlp < 1 || run.share < 1;
+    if ((path && read_calibration(path)) || (measured && open_model()) ||
+        (vocab && cut_vocabulary()))
+        return -1;
     brew_prune_options how = {.layers = run.share,
                               .heads = heads,
                               .mlp = mlp,
                               .gone_layers = run.gone,
                               .n_gone_layers = run.n_gone,
                               .multiple = multiple,
+                              .vocabulary = vocab ? &run.vocabulary : NULL,
                               .repair = !no_repair,
                               .ridge = ridge};
     if (brew_prune(run.model, run.dir, &run.config, &run.sample.star, &how, &run.pruned, &cli.err))
@@ -207,11 +254,14 @@ int main(int argc, char **argv) {
     read_layers();
     if (!model_path) brew_cli_usage(&cli, "-m MODEL is missing");
     if (!out_path && !plan_only) brew_cli_usage(&cli, "-o DIR is missing");
-    if (!layers && heads >= 1 && mlp >= 1)
-        brew_cli_usage(&cli, "nothing to cut: --layers, --heads or --mlp is missing");
+    vocab = vocab || vocab_from.n;
     bool measured = heads < 1 || mlp < 1 || run.share < 1;
-    if (measured && !files[0]) brew_cli_usage(&cli, "CALIBRATION is missing: it says what to cut");
-    if (!measured && files[0]) brew_cli_usage(&cli, "a list of layers needs no CALIBRATION");
+    if (!layers && heads >= 1 && mlp >= 1 && !vocab)
+        brew_cli_usage(&cli, "nothing to cut: --layers, --heads, --mlp or --vocab is missing");
+    if ((measured || (vocab && !vocab_from.n)) && !files[0])
+        brew_cli_usage(&cli, "CALIBRATION is missing: it says what to cut");
+    if (!measured && !vocab && files[0])
+        brew_cli_usage(&cli, "a list of layers needs no CALIBRATION");
     int failed = prune(files[0]);
     close_all();
     return failed ? brew_cli_die(&cli) : brew_cli_finish(&cli);

@@ -7,6 +7,7 @@
 #include "io/provenance.h"
 #include "io/star_stream.h"
 #include "text/encoder.h"
+#include "text/source.h"
 
 static const char *model_path, *out_path;
 static int64_t max_query_tokens, expect;
@@ -48,13 +49,13 @@ static struct {
     brew_lines *lines;
     brew_star batch;
     brew_star_writer *writer;
-    brew_star_reader *reader;
+    brew_source *source;
 } run;
 
 static void close_all(void) {
     brew_lines_free(run.lines);
     brew_star_write_abandon(run.writer);
-    brew_star_read_free(run.reader);
+    brew_source_free(run.source);
     brew_star_release(&run.batch);
     brew_encoder_free(run.encoder);
     brew_modeldir_close(run.dir);
@@ -136,28 +137,28 @@ static int end_stream(void) {
     return failed;
 }
 
-static int decode_stream(void) {
-    const brew_tokenizer *tok = brew_encoder_tokenizer(run.encoder, &cli.err);
-    const brew_star *star;
-    brew_buf line = {0};
-    int got = -1;
-    run.reader = brew_star_read_start(run.in, &cli.err);
-    const char *made_by = run.reader ? brew_star_read_tokenizer(run.reader) : "";
-    if (*made_by && strcmp(made_by, brew_tokenizer_digest(tok)))
-        return brew_fail(&cli.err, BREW_DATA,
-                         "%s: tokenized with %.12s..., this tokenizer is %.12s...",
-                         brew_in_name(run.in), made_by, brew_tokenizer_digest(tok));
-    while (run.reader && (got = brew_star_read(run.reader, &star, &cli.err)) > 0) {
-        for (size_t r = 0; got > 0 && r < star->n_requests; r++, cli.accepted++) {
-            brew_buf_reset(&line);
-            if (brew_decode_request(run.encoder, star, r, text, &line, &cli.err) ||
-                brew_out_write(run.out, line.ptr, line.len, &cli.err))
-                got = -1;
-        }
-        if (got < 0) break;
+static int decode_request(const brew_line *line, brew_buf *out) {
+    if (line->failed) {
+        cli.err = *line->failed;
+        return brew_cli_reject(&cli, brew_in_name(run.in), line->number, line->line, line->len);
     }
-    brew_buf_release(&line);
-    return got;
+    cli.accepted++;
+    brew_buf_reset(out);
+    return brew_decode_request(run.encoder, line->star, line->request, text, out, &cli.err) ||
+           brew_out_write(run.out, out->ptr, out->len, &cli.err);
+}
+
+static int decode_stream(void) {
+    brew_source_options reading = {
+        .pool = brew_cli_pool(&cli), .encoder = run.encoder, .texts = true, .context = INT64_MAX};
+    brew_line line;
+    brew_buf out = {0};
+    if (!(run.source = brew_source_open(run.in, &reading, &cli.err))) return -1;
+    int got;
+    while ((got = brew_source_next(run.source, &line, &cli.err)) > 0)
+        if (decode_request(&line, &out)) break;
+    brew_buf_release(&out);
+    return got ? -1 : 0;
 }
 
 static int run_input(void) {

@@ -176,12 +176,27 @@ static bool left_out(const char *name) {
     return false;
 }
 
+static bool replaced(const brew_export *job, const char *name) {
+    for (size_t i = 0; i < job->n_files; i++)
+        if (!strcmp(job->files[i].name, name)) return true;
+    return false;
+}
+
+static int write_files(const brew_export *job, const char *path, brew_err *err) {
+    for (size_t i = 0; i < job->n_files; i++) {
+        const brew_export_file *file = job->files + i;
+        if (file->bytes && write_file(path, file->name, file->bytes, file->len, err)) return -1;
+    }
+    return 0;
+}
+
 static int copy_files(const brew_export *job, const char *path, brew_err *err) {
     for (size_t i = 0; i < brew_modeldir_n_files(job->from); i++) {
         const char *name = brew_modeldir_file_name(job->from, i);
         size_t len;
         const char *bytes = brew_modeldir_file(job->from, name, &len);
-        if (!left_out(name) && write_file(path, name, bytes, len, err)) return -1;
+        if (!left_out(name) && !replaced(job, name) && write_file(path, name, bytes, len, err))
+            return -1;
     }
     return 0;
 }
@@ -192,12 +207,30 @@ static int make_tokenizer(const brew_export *job, const char *path, brew_err *er
     brew_json *settings = NULL;
     int rc = brew_export_tokenizer_gguf(job->from, &text, &settings, err);
     if (rc > 0) {
-        rc = write_file(path, "tokenizer.json", text.ptr, text.len, err);
-        if (!rc) rc = write_json(path, "tokenizer_config.json", settings, err);
+        rc = replaced(job, "tokenizer.json")
+                 ? 0
+                 : write_file(path, "tokenizer.json", text.ptr, text.len, err);
+        if (!rc && !replaced(job, "tokenizer_config.json"))
+            rc = write_json(path, "tokenizer_config.json", settings, err);
     }
     brew_json_free(settings);
     brew_buf_release(&text);
     return rc;
+}
+
+int brew_export_tokenizer(const brew_modeldir *from, brew_buf *tokenizer, brew_json **settings,
+                          brew_err *err) {
+    size_t len;
+    *settings = NULL;
+    if (brew_modeldir_gguf(from)) return brew_export_tokenizer_gguf(from, tokenizer, settings, err);
+    const char *bytes = brew_modeldir_file(from, "tokenizer.json", &len);
+    if (!bytes) return 0;
+    brew_buf_add(tokenizer, bytes, len);
+    bytes = brew_modeldir_file(from, "tokenizer_config.json", &len);
+    if (!bytes) return 1;
+    *settings = brew_json_parse_settings(bytes, len, err);
+    return *settings ? 1
+                     : brew_err_context(err, "%s: tokenizer_config.json", brew_modeldir_name(from));
 }
 
 brew_json *brew_export_config(const brew_modeldir *from, brew_err *err) {
@@ -231,7 +264,8 @@ static int write_adapter(const brew_export *job, const char *path, brew_err *err
 
 int brew_export_write(const brew_export *job, const char *path, brew_err *err) {
     if (job->adapter) return write_adapter(job, path, err);
-    if (write_tensors(job, path, err) || copy_files(job, path, err)) return -1;
+    if (write_tensors(job, path, err) || copy_files(job, path, err) || write_files(job, path, err))
+        return -1;
     if (brew_modeldir_gguf(job->from) && make_tokenizer(job, path, err)) return -1;
     if (job->provenance && write_json(path, "brew.json", job->provenance, err)) return -1;
     return write_config(job, path, err);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "io/json.h"
 #include "io/modeldir.h"
 #include "io/rows.h"
@@ -24,11 +26,19 @@ typedef struct brew_export_tensor {
     enum brew_dtype dtype; // to be written, as brew_safetensors_write_rows can
 } brew_export_tensor;
 
+// A file that stands in place of the one of this name; bytes NULL: there is to be none.
+typedef struct brew_export_file {
+    const char *name, *bytes;
+    size_t len;
+} brew_export_file;
+
 typedef struct brew_export {
-    const brew_modeldir *from;   // config, tokenizer and further files
-    const brew_json *config;     // members that replace those of the config, or NULL
-    const brew_json *adapter;    // adapter_config.json: the tensors are an adapter's; or NULL
-    const brew_json *provenance; // written as brew.json, or NULL
+    const brew_modeldir *from;     // config, tokenizer and further files
+    const brew_json *config;       // members that replace those of the config, or NULL
+    const brew_json *adapter;      // adapter_config.json: the tensors are an adapter's; or NULL
+    const brew_json *provenance;   // written as brew.json, or NULL
+    const brew_export_file *files; // besides those above
+    size_t n_files;
     const brew_export_tensor *tensors;
     size_t n_tensors;
     brew_rows_fn *rows; // see io/rows.h; index is that in tensors
@@ -39,6 +49,10 @@ typedef struct brew_export {
 // The config of a model as Hugging Face writes it, made from a GGUF's metadata or read from the
 // directory; owned by the caller.
 brew_json *brew_export_config(const brew_modeldir *from, brew_err *err);
+// Its tokenizer.json, and tokenizer_config.json or NULL, as they stand or made from a GGUF's metadata: 1; 0 if it
+// has no tokenizer; -1. Owned by the caller.
+int brew_export_tokenizer(const brew_modeldir *from, brew_buf *tokenizer, brew_json **settings,
+                          brew_err *err);
 // Writes into `path`, a directory that exists and is empty or is being built; fsyncs what it writes.
 // Tensors are converted a few rows at a time. Fails, naming the tensor, where a value is not finite in
 // the type it is written with.

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "model/export.h"
 #include "model/names.h"
+#include "shrink/vocabulary.h"
 
 static int64_t *all_of(int64_t times, int64_t n) {
     int64_t *list = brew_alloc((size_t)(times * n) * sizeof *list);
@@ -39,6 +40,12 @@ void brew_cut_release(brew_cut *cut) {
     free(cut->width);
     free(cut->vocab);
     *cut = (brew_cut){0};
+}
+
+void brew_cut_keep_tokens(brew_cut *cut, const struct brew_vocabulary *vocabulary) {
+    memcpy(cut->vocab, vocabulary->ids, (size_t)vocabulary->n * sizeof *cut->vocab);
+    cut->n_vocab = vocabulary->n;
+    cut->vocabulary = vocabulary;
 }
 
 void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_t *layers,
@@ -190,7 +197,8 @@ static int collect(struct job *job, const brew_modeldir *dir, brew_err *err) {
 static brew_json *changes(const struct job *job) {
     const brew_cut *cut = job->cut;
     const brew_config *config = job->config;
-    brew_json *out = brew_json_new_object();
+    brew_json *out =
+        cut->vocabulary ? brew_json_copy(cut->vocabulary->config) : brew_json_new_object();
     brew_json_set(out, "num_hidden_layers", brew_json_new_int(cut->n_layers));
     brew_json_set(out, "num_key_value_heads", brew_json_new_int(cut->n_kv));
     brew_json_set(out, "num_attention_heads", brew_json_new_int(cut->n_kv * cut->n_group));
@@ -234,6 +242,10 @@ static int write_model(struct job *job, const brew_modeldir *dir, const brew_jso
                           .n_tensors = job->n,
                           .rows = part_rows,
                           .arg = job};
+    if (job->cut->vocabulary) {
+        export.files = job->cut->vocabulary->files;
+        export.n_files = job->cut->vocabulary->n_files;
+    }
     int status = brew_export_write(&export, path, err);
     brew_json_free(config);
     free(tensors);

@@ -16,7 +16,7 @@
 #include "io/modeldir.h"
 #include "model/model.h"
 
-// All lists are ascending indices into the model as it was; L' is the number of kept layers.
+// All lists but vocab's are ascending indices into the model as it was; L' is the number of kept layers.
 typedef struct brew_cut {
     int64_t n_layers, n_kv, n_group, n_mlp, n_width,
         n_vocab;     // kept; group: query heads of a kv head
@@ -25,7 +25,8 @@ typedef struct brew_cut {
     int64_t *heads;  // [L'][n_kv * n_group] query heads, those of each kept kv head in its order
     int64_t *mlp;    // [L'][n_mlp] neurons
     int64_t *width;  // [n_width] channels of the residual stream
-    int64_t *vocab;  // [n_vocab] ids
+    int64_t *vocab;  // [n_vocab] ids, in the order of the new ones
+    const struct brew_vocabulary *vocabulary; // what goes with that (shrink/vocabulary.h), or NULL
 } brew_cut;
 
 void brew_cut_init(brew_cut *cut, const brew_config *config);
@@ -33,6 +34,9 @@ void brew_cut_release(brew_cut *cut);
 // Keeps `layers` [n] only; rows of the lists by layer go with them. Before any other cut.
 void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_t *layers,
                           int64_t n);
+
+// Keeps the tokens of vocabulary, which is borrowed.
+void brew_cut_keep_tokens(brew_cut *cut, const struct brew_vocabulary *vocabulary);
 
 // Parameters: of the body (layers and norms), and with embedding and head.
 typedef struct brew_size {

@@ -289,7 +289,9 @@ static int run(struct job *job, brew_err *err) {
             return -1;
     }
     const brew_cut *cut = &job->out->cut;
-    if (cut->n_layers == c->layers && cut->n_kv * cut->n_group == c->heads && cut->n_mlp == c->mlp)
+    if (o->vocabulary) brew_cut_keep_tokens(&job->out->cut, o->vocabulary);
+    if (cut->n_layers == c->layers && cut->n_kv * cut->n_group == c->heads &&
+        cut->n_mlp == c->mlp && cut->n_vocab == c->vocab)
         return brew_fail(err, BREW_USAGE,
                          "nothing would be cut: %lld layers, %lld heads and %lld neurons stay",
                          (long long)c->layers, (long long)c->heads, (long long)c->mlp);

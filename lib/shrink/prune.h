@@ -15,7 +15,8 @@ typedef struct brew_prune_options {
     double layers, heads, mlp;  // kept shares in (0, 1]; 1: all
     const int64_t *gone_layers; // layers to remove, instead of a share; NULL: by damage
     int64_t n_gone_layers;
-    int64_t multiple; // of neurons
+    int64_t multiple;                         // of neurons
+    const struct brew_vocabulary *vocabulary; // the tokens that stay, borrowed; NULL: all
     bool repair;
     double ridge; // share of the mean diagonal
 } brew_prune_options;

@@ -53,6 +53,10 @@ void brew_encoder_limit(brew_encoder *encoder, size_t vocab) {
     encoder->options.vocab = vocab;
 }
 
+const brew_modeldir *brew_encoder_model(const brew_encoder *encoder) {
+    return encoder->model;
+}
+
 const brew_tokenizer *brew_encoder_tokenizer(brew_encoder *encoder, brew_err *err) {
     pthread_mutex_lock(&encoder->lock);
     if (!encoder->tok && !encoder->failure.code)

@@ -20,6 +20,7 @@ void brew_encoder_free(brew_encoder *encoder);
 // Refuses ids that are not below vocab from now on, as options.vocab does.
 void brew_encoder_limit(brew_encoder *encoder, size_t vocab);
 
+const brew_modeldir *brew_encoder_model(const brew_encoder *encoder);
 // Its tokenizer, opened if it was not yet: NULL on failure. Any thread.
 const brew_tokenizer *brew_encoder_tokenizer(brew_encoder *encoder, brew_err *err);
 // Whether the tokenizer could not be opened: then no line with text can ever be encoded.

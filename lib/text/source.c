@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/star_view.h"
+#include "text/token/vocab_map.h"
 
 struct brew_source {
     brew_source_options options;
@@ -13,17 +15,22 @@ struct brew_source {
     brew_star_reader *reader; // of a stream, or NULL
     const brew_star *star;    // its batch
     size_t next;              // request of it
+    brew_vocab_map map;  // from a stream's ids to ours, where a vocabulary was cut since; or empty
+    brew_star_view view; // the batch in our ids
     uint64_t number;
     brew_err failed; // why the last request was bad
 };
 
-static int check_tokenizer(const brew_source *source, brew_err *err) {
+static int check_tokenizer(brew_source *source, brew_err *err) {
     const char *made_by = brew_star_read_tokenizer(source->reader);
     if (!*made_by) return 0;
     const brew_tokenizer *tok = brew_encoder_tokenizer(source->options.encoder, err);
     if (!tok) return brew_err_context(err, "to compare it with the token stream's");
     const char *ours = brew_tokenizer_digest(tok);
     if (!strcmp(made_by, ours)) return 0;
+    int found = brew_vocab_map_find(&source->map, brew_encoder_model(source->options.encoder),
+                                    made_by, ours, brew_tokenizer_vocab(tok), err);
+    if (found) return found < 0 ? -1 : 0;
     return brew_fail(err, BREW_DATA,
                      "%s: tokenized with %.12s..., the model's tokenizer is %.12s...",
                      brew_in_name(source->in), made_by, ours);
@@ -58,6 +65,8 @@ void brew_source_free(brew_source *source) {
     if (!source) return;
     brew_lines_free(source->lines);
     brew_star_read_free(source->reader);
+    brew_star_view_release(&source->view);
+    brew_vocab_map_release(&source->map);
     free(source);
 }
 
@@ -72,9 +81,15 @@ static int next_record(brew_source *source, brew_line *line, brew_err *err) {
     return -1;
 }
 
-// Whether request r of the batch is within the limits; says in source->failed why not.
+// Whether request r of the batch can be had, within the limits; says in source->failed why not.
 static bool fits(brew_source *source, const brew_star *star, size_t r) {
     const brew_source_options *limit = &source->options;
+    size_t missing = source->map.n ? brew_star_missing(star, r) : 0;
+    if (missing) {
+        brew_fail(&source->failed, BREW_DATA,
+                  "%zu of its tokens and labels were cut from the model's vocabulary", missing);
+        return false;
+    }
     int64_t span = brew_star_span(star, r), query = brew_star_query_len(star, r);
     bool text = !brew_star_items(star, r) && star->answer_splits[r] == star->answer_splits[r + 1];
     if (limit->texts && text) return true;
@@ -93,10 +108,16 @@ static bool fits(brew_source *source, const brew_star *star, size_t r) {
 
 static int next_batch(brew_source *source, brew_err *err) {
     int got = brew_star_read(source->reader, &source->star, err);
+    size_t vocab = source->map.n ? source->map.n : source->options.vocab;
     source->next = 0;
-    if (got > 0 && brew_star_check(source->star, source->options.vocab, err))
+    if (got > 0 && brew_star_check(source->star, vocab, err))
         return brew_err_context(err, "%s", brew_in_name(source->in));
-    if (got <= 0) source->star = NULL;
+    if (got <= 0) {
+        source->star = NULL;
+    } else if (source->map.n) {
+        brew_star_view_set(&source->view, source->star, source->map.ids);
+        source->star = &source->view.star;
+    }
     return got;
 }
 
@@ -110,7 +131,6 @@ static int next_request(brew_source *source, brew_line *line, brew_err *err) {
     line->line = brew_star_meta(source->star, r, &line->len);
     if (fits(source, source->star, r)) return 1;
     line->failed = &source->failed;
-    line->star = NULL;
     return 1;
 }
 
@@ -123,7 +143,7 @@ const brew_json *brew_source_provenance(const brew_source *source) {
 }
 
 const char *brew_source_tokenizer(const brew_source *source, size_t *vocab) {
-    if (source->reader) {
+    if (source->reader && !source->map.n) {
         *vocab = brew_star_read_vocab(source->reader);
         return brew_star_read_tokenizer(source->reader);
     }

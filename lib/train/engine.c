@@ -53,6 +53,10 @@ brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
     return e;
 }
 
+void brew_engine_teacher_ids(brew_engine *e, const int32_t *ids) {
+    e->wish.ids = ids;
+}
+
 void brew_engine_free(brew_engine *e) {
     if (!e) return;
     brew_batch_release(&e->micro);

@@ -65,6 +65,8 @@ typedef struct brew_engine brew_engine;
 // the caller's. A request of more than micro_tokens tokens is a micro-batch of its own.
 brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
                              const brew_objective *objective, int64_t micro_tokens);
+// The teacher's id of each of the learner's, whose vocabulary was cut since; NULL: they are the same.
+void brew_engine_teacher_ids(brew_engine *engine, const int32_t *ids);
 void brew_engine_free(brew_engine *engine);
 
 typedef struct brew_engine_step {

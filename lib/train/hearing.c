@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 void brew_hearing_release(brew_hearing *h) {
+    brew_star_view_release(&h->asked);
     brew_forward_result_release(&h->said);
     free(h->own_splits);
     free(h->block);
@@ -41,6 +42,10 @@ static int hear_model(brew_hearing *h, brew_model *model, const brew_hearing_wis
         options.probe_arg = h;
         options.probes = BREW_PROBE_RESIDUAL;
         options.all_rows = wish->all_rows;
+    }
+    if (wish->ids) {
+        brew_star_view_set(&h->asked, star, wish->ids);
+        star = &h->asked.star;
     }
     if (brew_model_forward(model, star, &options, &h->said, err))
         return brew_err_context(err, "the teacher");

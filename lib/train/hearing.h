@@ -7,13 +7,15 @@
 #include <stdbool.h>
 
 #include "model/model.h"
+#include "tensor/star_view.h"
 #include "train/batch.h"
 
 // What is wanted of a model beside its label logits; a stream has nothing else.
 typedef struct brew_hearing_wish {
     const int64_t *layers; // [n] residual streams after so many layers each, 1 to L
     size_t n_layers;
-    bool all_rows; // of all rows of the micro-batch; else at least of those that are answers
+    bool all_rows;      // of all rows of the micro-batch; else at least of those that are answers
+    const int32_t *ids; // a model's for each id of the micro-batch; NULL: the same
 } brew_hearing_wish;
 
 typedef struct brew_hearing {
@@ -21,6 +23,7 @@ typedef struct brew_hearing {
     const int64_t *splits;      // [A+1] over logits
     float **streams; // [n_layers] each [M, C]; rows that were not asked for hold anything
     // private
+    brew_star_view asked; // the micro-batch in those ids
     brew_forward_result said;
     int64_t *own_splits;
     float *block;

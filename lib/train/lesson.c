@@ -80,13 +80,10 @@ int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, const
     int got;
     lesson->asked++;
     while ((got = brew_source_next(lesson->source, &line, err)) > 0) {
-        if (line.failed) {
-            *err = *line.failed;
-            return brew_err_context(err, "%s", brew_in_name(lesson->in));
-        }
         size_t at = line.request ? lesson->labels : 0;
         lesson->labels = at + labels_of(line.star, line.request);
-        if (!same_request(star, r, line.star, line.request)) continue;
+        // one that failed has tokens that the student lacks, and so cannot be the request
+        if (line.failed || !same_request(star, r, line.star, line.request)) continue;
         const brew_star_teacher *teacher = brew_source_teacher(lesson->source);
         *logits = teacher->label_logits + at;
         *rest = teacher->rest + line.star->answer_splits[line.request];

@@ -326,6 +326,7 @@ static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) 
     struct micro_size size = micro_size(run);
     if (brew_learner_reserve(run->job.learner, size.rows, size.reads, size.labels, err)) return -1;
     run->job.teacher = run->teacher ? brew_teacher_model(run->teacher) : NULL;
+    run->job.teacher_ids = run->teacher ? brew_teacher_ids(run->teacher) : NULL;
     if (o->log)
         brew_buf_adds(&log, o->log);
     else

@@ -46,6 +46,9 @@ int brew_run_plan_lessons(brew_run_parts *run, brew_err *err) {
         return brew_fail(err, BREW_USAGE, "%s: a teacher's stream holds no %s, give the model",
                          o->kd_vocab ? "--kd-vocab" : "--hidden",
                          o->kd_vocab ? "whole vocabularies" : "hidden states");
+    if (o->kd_vocab && brew_teacher_ids(run->teacher))
+        return brew_fail(err, BREW_USAGE,
+                         "--kd-vocab: the student's vocabulary was cut, the teacher's is whole");
     if (o->hidden == 0) return 0;
     if (theirs->width != ours->width)
         return brew_fail(err, BREW_USAGE,

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "text/token/vocab_map.h"
 
 struct brew_teacher {
     bool stream;
@@ -13,6 +14,7 @@ struct brew_teacher {
     brew_config config;
     brew_backend *be;
     brew_model *model;
+    int32_t *ids; // of the student's, where its vocabulary was cut since; else NULL
     char digest[65], arithmetic[64];
 };
 
@@ -49,8 +51,38 @@ static bool has_tokenizer(const brew_modeldir *dir) {
     return brew_modeldir_gguf(dir) || brew_modeldir_file(dir, "tokenizer.json", &len);
 }
 
-static int check_tokenizer(const brew_teacher *teacher, const brew_student *student,
-                           brew_err *err) {
+// Of a student cut from the teacher: which id of the teacher's each of its ids was. 1; 0 if it was not; -1.
+static int find_ids(brew_teacher *teacher, const brew_student *student, const char *theirs,
+                    const brew_tokenizer *ours, brew_err *err) {
+    brew_vocab_map map;
+    size_t n = brew_tokenizer_vocab(ours);
+    int found =
+        brew_vocab_map_find(&map, student->dir, theirs, brew_tokenizer_digest(ours), n, err);
+    if (found <= 0) return found;
+    if ((int64_t)n < student->vocab) n = (size_t)student->vocab;
+    teacher->ids = brew_vocab_map_back(&map, n);
+    brew_vocab_map_release(&map);
+    for (size_t i = 0; i < n; i++)
+        if (teacher->ids[i] < 0 || teacher->ids[i] >= teacher->config.vocab)
+            return brew_fail(err, BREW_DATA, "%s: the map of its vocabulary has no id %zu",
+                             brew_modeldir_name(student->dir), i);
+    return 1;
+}
+
+static int compare_tokenizers(brew_teacher *teacher, const brew_student *student,
+                              const brew_tokenizer *ours, const brew_tokenizer *theirs,
+                              brew_err *err) {
+    const char *a = brew_tokenizer_digest(theirs), *b = brew_tokenizer_digest(ours);
+    if (!strcmp(a, b)) return 0;
+    int found = find_ids(teacher, student, a, ours, err);
+    if (found) return found < 0 ? -1 : 0;
+    return brew_fail(err, BREW_DATA,
+                     "%s: the teacher's tokenizer is %.12s..., the student's %.12s...: they must "
+                     "be the same",
+                     brew_modeldir_name(teacher->dir), a, b);
+}
+
+static int check_tokenizer(brew_teacher *teacher, const brew_student *student, brew_err *err) {
     if (!has_tokenizer(teacher->dir) && !has_tokenizer(student->dir)) {
         if (teacher->config.vocab == student->vocab) return 0;
         return brew_fail(err, BREW_DATA,
@@ -62,12 +94,7 @@ static int check_tokenizer(const brew_teacher *teacher, const brew_student *stud
     if (!ours) return brew_err_context(err, "to compare it with the teacher's");
     brew_tokenizer *theirs = brew_tokenizer_open(teacher->dir, err);
     if (!theirs) return brew_err_context(err, "the teacher");
-    const char *a = brew_tokenizer_digest(theirs), *b = brew_tokenizer_digest(ours);
-    int rc = strcmp(a, b) ? brew_fail(err, BREW_DATA,
-                                      "%s: the teacher's tokenizer is %.12s..., the student's "
-                                      "%.12s...: they must be the same",
-                                      brew_modeldir_name(teacher->dir), a, b)
-                          : 0;
+    int rc = compare_tokenizers(teacher, student, ours, theirs, err);
     brew_tokenizer_free(theirs);
     return rc;
 }
@@ -106,6 +133,7 @@ void brew_teacher_free(brew_teacher *teacher) {
     brew_backend_close(teacher->be);
     brew_config_release(&teacher->config);
     brew_modeldir_close(teacher->dir);
+    free(teacher->ids);
     free(teacher);
 }
 
@@ -141,6 +169,10 @@ int brew_teacher_load(brew_teacher *teacher, brew_err *err) {
 
 brew_model *brew_teacher_model(brew_teacher *teacher) {
     return teacher->model;
+}
+
+const int32_t *brew_teacher_ids(const brew_teacher *teacher) {
+    return teacher->ids;
 }
 
 const char *brew_teacher_digest(const brew_teacher *teacher) {

@@ -1,7 +1,8 @@
 // Who teaches a student: a model in memory, or a stream of what one said (brew-score --teacher-stream).
 //
 // Both give the same numbers, bit for bit, at the same precision and kernel level. A teacher's ids must mean
-// what the student's do: another tokenizer is refused.
+// what the student's do: another tokenizer is refused, unless the student's was cut from it
+// (text/token/vocab_map.h). Then the teacher reads the student's tokens under their old ids.
 //
 // Life cycle: look (nothing large is read), load, free.
 #ifndef BREW_TRAIN_TEACHER_H
@@ -29,6 +30,8 @@ int64_t brew_teacher_context(const brew_teacher *teacher);           // INT64_MA
 const brew_config *brew_teacher_config(const brew_teacher *teacher); // NULL for a stream
 int brew_teacher_load(brew_teacher *teacher, brew_err *err);         // does nothing for a stream
 brew_model *brew_teacher_model(brew_teacher *teacher);               // NULL for a stream
+// Its id for each of the student's; NULL where they are the same.
+const int32_t *brew_teacher_ids(const brew_teacher *teacher);
 // Digest of the model, and "PRECISION/LEVEL" at which it speaks.
 const char *brew_teacher_digest(const brew_teacher *teacher);
 const char *brew_teacher_arithmetic(const brew_teacher *teacher);

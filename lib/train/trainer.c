@@ -399,6 +399,7 @@ static int open_and_run(struct trainer *t, brew_err *err) {
     plain.kd_vocab = 0;
     plain.hidden = 0;
     t->engine = brew_engine_new(job->learner, job->teacher, &job->objective, job->micro_tokens);
+    brew_engine_teacher_ids(t->engine, job->teacher_ids);
     t->judge = brew_engine_new(job->learner, NULL, &plain, job->micro_tokens);
     if (resume(t, err)) return -1;
     int64_t logged = t->state.so_far.step - (t->state.row != NULL);

@@ -25,8 +25,9 @@ typedef struct brew_train_report {
 typedef struct brew_train_job {
     // Open, and the caller's:
     brew_learner *learner;
-    brew_model *teacher;     // or NULL
-    brew_data *data, *valid; // valid: held, one epoch; or NULL
+    brew_model *teacher;        // or NULL
+    const int32_t *teacher_ids; // see train/engine.h; or NULL
+    brew_data *data, *valid;    // valid: held, one epoch; or NULL
     brew_rundir *dir;
     brew_pool *pool;
     const char *log_path;
