@@ -165,4 +165,5 @@ clean:
 .PHONY: all tests check check-slow check-san demo deps lint bench bench-kernels world print-config install uninstall fuzz \
         dist clean
 .SECONDARY:
--include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/scripts/*/*.d)
+-include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) \
+         $(wildcard $(BUILD)/scripts/*/*.d) $(wildcard $(BUILD)/scripts/*/*.d)
