@@ -59,7 +59,8 @@ exits 2 "no field" brew-eval --by 'item.place*' "$work/a"
 exits 2 "months ahead of nothing" brew-eval --by time:ahead "$work/a"
 sed 's/"meta":{/"meta":{"time":1530000000,/' "$work/a" >"$work/timed"
 exits 0 "months" brew-eval --by time:month --by time:ahead --since 2018-05-01 "$work/timed"
-ok "by the calendar and since a day" sh -c "grep -q '^time 2018-06 ' '$work/out' && grep -q '^time 2 ' '$work/out'"
+ok "by the calendar and since a day" sh -c "grep -q '^time:month 2018-06 ' '$work/out' &&
+    grep -q '^time:ahead 2 ' '$work/out'"
 
 # sampled negatives without rates: no calibration, and the rest says so
 sed 's/"meta":{/"meta":{"sampled":true,/' "$work/a" >"$work/sampled"
@@ -138,6 +139,9 @@ ok "and listed" has '^gate auc.lo>=0.9999: missed'
 exits 4 "one that the data cannot decide" brew-eval --gate 'auc.lo>=0.95' "$work/a"
 says 'gate undecided: auc.lo>=0.95' "is named"
 ok "with how many members would do" has '^gate auc.lo>=0.95: undecided (0\.[0-9]*; about [0-9,]* members needed, 12 here)$'
+exits 0 "gates on slices" brew-eval --gate 'slices.history.6-10.auc.lo>=0.01' --gate 'slices.history.*.auc.lo>=0.01' "$work/a"
+ok "each by its name" sh -c "grep -q '^gate slices.history.6-10.auc.lo>=0.01: passed' '$work/out' && grep -q '^  11-100: passed' '$work/out'"
+exits 2 "a slice that is not there" brew-eval --gate 'slices.history.6-7.auc>0' "$work/a"
 exits 1 "a missed one beside it counts more" brew-eval --gate 'auc.lo>=0.95' --gate 'auc<0' "$work/a"
 exits 2 "no gate" brew-eval --gate 'auc' "$work/a"
 exits 2 "a gate on nothing" brew-eval --gate 'acu>=0.5' "$work/a"
@@ -161,6 +165,27 @@ says '^brew-eval: 1 answers have another outcome' "is counted"
 exits 2 "--compare with one file" brew-eval --compare "$work/a"
 exits 2 "two files without --compare" brew-eval "$work/a" "$work/b"
 exits 2 "--allow-missing alone" brew-eval --allow-missing "$work/a"
+
+# the same questions with less of the history: b as if it had seen five lines of what a saw
+{ cat "$work/a"; sed 's/"id":"\([^"]*\)"/"id":"\1@5"/; s/"meta":{/&"truncated":5,/' "$work/b"; } >"$work/shortened"
+delta() { grep -o '"delta":{.*' "$work/out" | sed 's/\("ties":{[^}]*}\).*/\1/'; }
+exits 0 "a comparison" brew-eval --json --compare "$work/a" "$work/b"
+delta >"$work/delta"
+brew-eval --json "$work/a" | sed 's/,"left_out".*//' >"$work/whole.json"
+exits 0 "truncated histories" brew-eval --json --gate 'truncated.5.delta.auc<0' "$work/shortened"
+ok "are told beside the whole ones" has '"truncated":{"5":{"n":72,"members":12,"metrics":{"positive_rate":'
+delta >"$work/more"
+same "$work/delta" "$work/more" "as paired differences"
+sed 's/,"left_out".*//' "$work/out" >"$work/more.json"
+same "$work/whole.json" "$work/more.json" "and nowhere else"
+exits 0 "as a table" brew-eval "$work/shortened"
+ok "of values and intervals" has '^5  *72  *12  *0\.[0-9]*  \[-0\.[0-9]*, -*+*0\.[0-9]*\]  *0\.'
+sed 1,3d "$work/shortened" >"$work/half"
+exits 0 "without some whole ones" brew-eval "$work/half"
+ok "the others are counted" has '^9 answers with meta.truncated whose whole form is not here'
+grep truncated "$work/shortened" >"$work/half"
+exits 65 "truncated ones alone" brew-eval "$work/half"
+says 'all records have meta.truncated' "are refused"
 
 # other systems: a perfect one, ours again, and one with raw scores
 brew-eval --json "$work/a" >"$work/one.json"
@@ -201,6 +226,14 @@ says 'bad.csv:2: the score is not a number' "is named"
 exits 65 "a run with a field too many" sh -c "sed '5s/\$/ x/' '$work/perfect.run' >'$work/six.run' && brew-eval --add b='$work/six.run' '$work/a'"
 exits 65 "columns that are not there" brew-eval --add best="$work/perfect.csv" "$work/a"
 exits 66 "a file that is not there" brew-eval --add best="$work/nothing" "$work/a"
+sed 's/"targets":\[[-0-9,]*\],//' "$work/b" >"$work/blind"
+exits 0 "score records without outcomes" brew-eval --json --add b="$work/b" "$work/a"
+mv "$work/out" "$work/seeing.json"
+exits 0 "need none" brew-eval --json --add b="$work/blind" "$work/a"
+same "$work/seeing.json" "$work/out" "as ours count"
+exits 0 "and others do not" brew-eval --json --add b="$work/other" "$work/a"
+same "$work/seeing.json" "$work/out" "at all"
+exits 2 "two systems of one name" brew-eval --add b="$work/b" --add b="$work/a" "$work/a"
 exits 2 "a system without a name" brew-eval --add "$work/perfect.csv" "$work/a"
 exits 2 "two columns" brew-eval --add best="$work/perfect.csv:q,i" "$work/a"
 exits 2 "--add in a comparison" brew-eval --compare --add a="$work/a" "$work/a" "$work/b"

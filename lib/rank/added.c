@@ -122,13 +122,14 @@ static int read_run(struct filling *f, brew_in *in, brew_err *err) {
     return got;
 }
 
-// Score records, with or without outcomes of their own: joined as in a comparison.
+// Score records, whose outcomes, if they have any, are not looked at: joined as in a comparison.
 static int read_records(struct filling *f, brew_in *in, brew_err *err) {
     brew_reader other = {0};
     brew_join join = {0};
     const char *line;
     size_t len;
     int got = brew_reader_init(&other, NULL, NULL, 0, false, err);
+    other.blind = true;
     while (got == 0 && (got = brew_in_line(in, &line, &len, MAX_LINE, err)) > 0) {
         got = brew_reader_add(&other, line, len, err);
         if (got < 0)
@@ -177,6 +178,9 @@ static int read_any(struct filling *f, const brew_added *a, brew_err *err) {
 int brew_added_read(const brew_added *a, brew_reader *reader, bool allow_missing,
                     brew_systems *systems, uint64_t *extra, brew_err *err) {
     size_t n = reader->answers.n, missing = 0;
+    for (size_t i = 0; i < systems->n; i++)
+        if (!strcmp(systems->list[i].name, a->name) && !strcmp(systems->list[i].kind, "systems"))
+            return brew_fail(err, BREW_USAGE, "two systems have the name %s", a->name);
     brew_system *system = brew_systems_add(systems, "systems", a->name, true, n);
     struct filling f = {.reader = reader, .score = system->score};
     for (size_t i = 0; i < n; i++) f.score[i] = NAN;

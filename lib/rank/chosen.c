@@ -39,18 +39,8 @@ int brew_chosen_check(const brew_reader *reader, const char *const *files, size_
     return 0;
 }
 
-int brew_chosen_calibrate(brew_reader *reader, const brew_calibration *c, brew_systems *systems,
-                          brew_err *err) {
+static int calibrate(brew_reader *reader, const brew_calibration *c, brew_err *err) {
     brew_answers *a = &reader->answers;
-    char digest[33];
-    brew_reader_questions(reader, digest);
-    if (!strcmp(digest, c->questions))
-        return brew_fail(
-            err, BREW_DATA,
-            "the calibration was fitted on these very answers (equal digests): its effect "
-            "shows only on others");
-    brew_system *before = brew_systems_add(systems, "systems", "uncalibrated", true, a->n);
-    for (size_t i = 0; i < a->n; i++) before->score[i] = a->score[i];
     for (size_t i = 0; i < a->n; i++) {
         const char *task = brew_by_text(&reader->task, reader->task.value[i]);
         const brew_curve *curve = brew_calibration_of(c, task);
@@ -62,4 +52,20 @@ int brew_chosen_calibrate(brew_reader *reader, const brew_calibration *c, brew_s
         a->score[i] = brew_curve_at(curve, a->score[i]);
     }
     return 0;
+}
+
+int brew_chosen_calibrate(brew_reader *reader, const brew_calibration *c, brew_systems *systems,
+                          brew_err *err) {
+    const brew_answers *a = &reader->answers;
+    char digest[33];
+    brew_reader_questions(reader, digest);
+    if (!strcmp(digest, c->questions))
+        return brew_fail(
+            err, BREW_DATA,
+            "the calibration was fitted on these very answers (equal digests): its effect "
+            "shows only on others");
+    brew_system *before = brew_systems_add(systems, "systems", "uncalibrated", true, a->n);
+    for (size_t i = 0; i < a->n; i++) before->score[i] = a->score[i];
+    if (calibrate(reader, c, err) < 0) return -1;
+    return reader->cut ? calibrate(reader->cut, c, err) : 0;
 }

@@ -66,8 +66,8 @@ static int join_rows(brew_join *j, const brew_index *x, const brew_reader *a, br
             j->only_a++;
             continue;
         }
-        unlike += a->answers.positive[i] != b->answers.positive[found] ||
-                  a->answers.weight[i] != b->answers.weight[found];
+        unlike += !b->blind && (a->answers.positive[i] != b->answers.positive[found] ||
+                                a->answers.weight[i] != b->answers.weight[found]);
         j->row_a[j->n] = (uint32_t)i;
         j->row_b[j->n++] = (uint32_t)found;
     }

@@ -27,7 +27,7 @@ typedef struct brew_join {
 } brew_join;
 
 // Items without item_ids are joined by their place in the record. It is an error if an answer stands twice
-// in one file, if outcomes or weights differ, and, unless allow_missing, if an answer is missing on one
+// in one file, if outcomes or weights differ (unless b is blind), and, unless allow_missing, if an answer is missing on one
 // side.
 int brew_join_init(brew_join *join, const brew_reader *a, const brew_reader *b, bool allow_missing,
                    brew_err *err);

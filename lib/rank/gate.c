@@ -94,6 +94,29 @@ static size_t walk_all(struct found *f, const struct place *place, const char *p
     return found;
 }
 
+// Slices, an array: by, a dot, then the value (or a star).
+static size_t walk_slices(struct found *f, const struct place *place, const char *path,
+                          size_t len) {
+    size_t found = 0;
+    for (size_t i = 0; i < brew_json_length(place->at); i++) {
+        const brew_json *slice = brew_json_at(place->at, i);
+        const char *by = brew_json_string(brew_json_get(slice, "by"), NULL);
+        const char *value = brew_json_string(brew_json_get(slice, "value"), NULL);
+        size_t skip = by ? strlen(by) : 0;
+        if (!by || !value || len <= skip || memcmp(path, by, skip) != 0 || path[skip++] != '.')
+            continue;
+        bool star = path[skip] == '*';
+        size_t n = star ? 1 : strlen(value);
+        if (skip + n > len || (!star && memcmp(path + skip, value, n) != 0)) continue;
+        if (skip + n < len && path[skip + n] != '.') continue;
+        size_t taken = skip + n + (skip + n < len);
+        struct place below = {.at = slice, .members = place->members};
+        if (star) below.name = value;
+        found += walk(f, below, path + taken, len - taken);
+    }
+    return found;
+}
+
 // Down the path; the number of figures found. Names may hold dots: every cut of the path is tried.
 static size_t walk(struct found *f, struct place place, const char *path, size_t len) {
     size_t found = 0;
@@ -105,6 +128,7 @@ static size_t walk(struct found *f, struct place place, const char *path, size_t
                   place.name);
         return 1;
     }
+    if (brew_json_is(place.at, BREW_JSON_ARRAY)) return walk_slices(f, &place, path, len);
     if (!brew_json_is(place.at, BREW_JSON_OBJECT)) return 0;
     const brew_json *members = brew_json_get(place.at, "members");
     if (brew_json_is(members, BREW_JSON_INT)) place.members = brew_json_real(members);

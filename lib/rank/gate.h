@@ -3,7 +3,8 @@
 // A gate is PATH OP NUMBER, without or with blanks, OP one of >= > <= <. PATH walks down the report as
 // --json writes it, names joined by dots; "metrics" may be left out, a figure stands for its value, and *
 // for every name at its place: auc.lo, auc, ndcg@10.lo, members, delta.auc.lo, ahead.baselines.item.auc.lo,
-// tasks.*.auc.lo. What has no value (null) is missed.
+// tasks.*.auc.lo. A slice is named by its field and value: slices.history.0-5.auc.lo. What has no value (null)
+// is missed.
 //
 // A gate on the bound of an interval that noise pushes away from passing (lo with >= or >, hi with <= or <)
 // has three verdicts: passed, if the whole interval lies on the right side of the number; missed, if it lies

@@ -26,6 +26,8 @@ int brew_reader_init(brew_reader *r, const char *group, const char *const *specs
 }
 
 void brew_reader_release(brew_reader *r) {
+    if (r->cut) brew_reader_release(r->cut);
+    free(r->cut);
     for (size_t i = 0; i < r->n_by; i++) brew_by_release(&r->by[i]);
     brew_by_release(&r->task);
     brew_intern_release(&r->calibrated_on);
@@ -190,7 +192,7 @@ static int keep_record(brew_reader *reader, const brew_record *r, const char *li
     for (size_t i = 0; i < r->n; i++) {
         const brew_json *kind = brew_json_at(kinds, i);
         reader->counts.items++;
-        if (!brew_record_answer(r, i, &row)) {
+        if (!brew_record_answer(r, i, &row) && !reader->blind) {
             reader->counts.unknown++;
             continue;
         }
@@ -208,12 +210,24 @@ static int keep_record(brew_reader *reader, const brew_record *r, const char *li
     return 0;
 }
 
+static brew_reader *cut_of(brew_reader *reader) {
+    static const char *const by[] = {"truncated"};
+    if (reader->cut) return reader->cut;
+    reader->cut = brew_calloc(1, sizeof *reader->cut);
+    brew_reader_init(reader->cut, reader->group, by, 1, false, NULL);
+    reader->cut->sampled = reader->sampled;
+    return reader->cut;
+}
+
 int brew_reader_add(brew_reader *reader, const char *line, size_t len, brew_err *err) {
     brew_json *root = brew_json_parse(line, len, err);
     if (!root) return -1;
     brew_record r;
     int status = brew_record_open(&r, root, reader->prompts, err);
-    if (status == 0) status = keep_record(reader, &r, line, len, err);
+    if (status == 0) {
+        bool cut = brew_record_field(&r, "truncated") && !reader->blind;
+        status = keep_record(cut ? cut_of(reader) : reader, &r, line, len, err);
+    }
     brew_json_free(root);
     return status;
 }

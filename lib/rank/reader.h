@@ -19,6 +19,8 @@
 // - A record whose meta.sampled, or an element of whose item_meta.sampled, is true, and that has no
 //   sample_rates, is counted as sampled: then no figure that reads a score as a probability can be right.
 // - Each answer is sliced by `by` (see slice.h) and by meta.task.
+// - A record with meta.truncated asks once more what another asks, with less of the history. It is no
+//   further evidence: it goes to `cut`, which is sliced by truncated alone.
 #ifndef BREW_RANK_READER_H
 #define BREW_RANK_READER_H
 
@@ -43,11 +45,13 @@ typedef struct brew_reader_counts {
 } brew_reader_counts;
 
 typedef struct brew_reader {
-    const char *group; // a field of meta, NULL: the request. Borrowed.
-    bool prompts;      // set after init, like the next two
-    bool sampled;      // records without sample_rates are taken for sampled
-    int64_t since_ms;  // where time:ahead starts
-    brew_by *by;       // [n_by]
+    struct brew_reader *cut; // NULL: no such record
+    const char *group;       // a field of meta, NULL: the request. Borrowed.
+    bool prompts;            // set after init, like the next three
+    bool sampled;            // records without sample_rates are taken for sampled
+    bool blind;       // scores alone count: items are kept whether or not their outcome is known
+    int64_t since_ms; // where time:ahead starts
+    brew_by *by;      // [n_by]
     brew_by task;
     size_t n_by;
 

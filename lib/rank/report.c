@@ -234,6 +234,7 @@ brew_json *brew_report_one(const brew_reader *reader, const brew_systems *others
         status = brew_report_tasks(out, &s, err);
     }
     if (status == 0) status = brew_report_slices(out, &s, err);
+    if (status == 0) status = brew_report_cut(out, &s, reader, err);
     if (status == 0) status = put_reliability(out, &s, err);
     for (size_t i = 0; i < systems; i++) free((void *)score[i]);
     free(score);

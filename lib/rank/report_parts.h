@@ -31,6 +31,10 @@ void brew_report_put(brew_json *out, const struct brew_report_source *s,
                      const brew_figures *figures, const brew_figures *delta);
 // "slices": each value of each field.
 int brew_report_slices(brew_json *out, const struct brew_report_source *s, brew_err *err);
+// "truncated": by how many lines are left, the figures of the questions asked with a cut history, and by how
+// much they differ from those asked with the whole of it ("delta", paired).
+int brew_report_cut(brew_json *out, const struct brew_report_source *s, const brew_reader *whole,
+                    brew_err *err);
 // "tasks", "macro" and "worst", if there are several tasks.
 int brew_report_tasks(brew_json *out, const struct brew_report_source *s, brew_err *err);
 

@@ -28,6 +28,7 @@ void brew_cells_write(brew_buf *out, brew_cells *t);
 // The parts of the text after the metrics; nothing where the report has none.
 void brew_report_text_tasks(brew_buf *out, const brew_json *report);
 void brew_report_text_slices(brew_buf *out, const brew_json *report);
+void brew_report_text_cut(brew_buf *out, const brew_json *report);
 void brew_report_text_systems(brew_buf *out, const brew_json *report);
 void brew_report_text_reliability(brew_buf *out, const brew_json *report);
 

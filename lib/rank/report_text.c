@@ -102,6 +102,8 @@ static void write_left_out(brew_buf *out, const brew_json *report) {
         const char *what;
     } lines[] = {
         {brew_count_at(left, "unknown_outcomes"), "items without an outcome, left out"},
+        {brew_count_at(left, "truncated_alone"),
+         "answers with meta.truncated whose whole form is not here, left out"},
         {brew_count_at(left, "one_class_members"), "members of one class, not in auc_member"},
         {brew_count_at(left, "groups_without_positive"),
          "groups without a positive, not in ndcg, mrr, recall, map"},
@@ -192,6 +194,7 @@ void brew_report_text(brew_buf *out, const brew_json *report) {
     brew_report_text_systems(out, report);
     brew_report_text_tasks(out, report);
     brew_report_text_slices(out, report);
+    brew_report_text_cut(out, report);
     brew_report_text_reliability(out, report);
     write_left_out(out, report);
     write_gates(out, report);

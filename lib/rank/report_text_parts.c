@@ -141,6 +141,36 @@ void brew_report_text_systems(brew_buf *out, const brew_json *report) {
     brew_cells_write(out, &t);
 }
 
+void brew_report_text_cut(brew_buf *out, const brew_json *report) {
+    static const char *const measures[] = {"auc", "auc_member"};
+    brew_cells t = {.columns = 7};
+    brew_json_iter it = {0};
+    const brew_json *truncated = brew_json_get(report, "truncated");
+    if (!truncated || !brew_json_next(truncated, &it)) return;
+    brew_cells_add(&t, "lines");
+    brew_cells_add(&t, "n");
+    brew_cells_add(&t, "members");
+    for (size_t i = 0; i < 2; i++) {
+        brew_cells_add(&t, measures[i]);
+        brew_cells_add(&t, "less whole");
+    }
+    it = (brew_json_iter){0};
+    while (brew_json_next(truncated, &it)) {
+        brew_cells_add(&t, it.key);
+        brew_cells_count(&t, brew_count_at(it.value, "n"));
+        brew_cells_count(&t, brew_count_at(it.value, "members"));
+        for (size_t i = 0; i < 2; i++) {
+            brew_cells_value(&t, brew_json_get(brew_json_get(it.value, "metrics"), measures[i]),
+                             false);
+            brew_cells_interval(&t, brew_json_get(brew_json_get(it.value, "delta"), measures[i]),
+                                true);
+        }
+    }
+    brew_buf_adds(out, "\nhistories cut to their last lines, less the same questions with all of "
+                       "them\n");
+    brew_cells_write(out, &t);
+}
+
 void brew_report_text_reliability(brew_buf *out, const brew_json *report) {
     const brew_json *bins = brew_json_get(report, "reliability");
     brew_cells t = {.columns = 6};

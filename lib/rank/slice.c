@@ -61,7 +61,10 @@ int brew_by_parse(brew_by *by, const char *spec, brew_err *err) {
         }
         brew_by_part *part = &by->part[by->n_parts++];
         status = parse_part(part, at, end, err);
-        brew_buf_addf(&name, "%s%s", by->n_parts > 1 ? "*" : "", part->field);
+        const char *months = part->kind == BREW_BY_MONTH   ? ":month"
+                             : part->kind == BREW_BY_AHEAD ? ":ahead"
+                                                           : "";
+        brew_buf_addf(&name, "%s%s%s", by->n_parts > 1 ? "*" : "", part->field, months);
         if (!*end) break;
     }
     by->name = brew_strdup(name.ptr ? name.ptr : "");

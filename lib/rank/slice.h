@@ -33,7 +33,7 @@ typedef struct brew_by_part {
 } brew_by_part;
 
 typedef struct brew_by {
-    char *name; // the fields, joined by '*'
+    char *name; // the fields, joined by '*', with :month and :ahead
     brew_by_part part[BREW_BY_MAX_PARTS];
     size_t n_parts;
     brew_intern values;                 // their texts, crossed ones joined by " * "

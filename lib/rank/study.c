@@ -56,6 +56,11 @@ static int read_scores(brew_study *s, const char *path, brew_reader *into, brew_
                            brew_in_name(in), lines, s->expect);
     else if (status == 0 && lines == 0 && !s->allow_empty)
         status = brew_fail(err, BREW_DATA, "%s: is empty", brew_in_name(in));
+    else if (status == 0 && into->cut && into->counts.records == 0)
+        status = brew_fail(err, BREW_DATA,
+                           "%s: all records have meta.truncated, and stand for no others "
+                           "(without that field they can be judged alone)",
+                           brew_in_name(in));
     else if (status == 0 && into->answers.n == 0 && lines)
         warn(s, "%s: no item has an outcome", brew_in_name(in));
     brew_in_close(in);
@@ -126,6 +131,7 @@ static int check_chosen(brew_study *s, brew_err *err) {
 static brew_json *compare(brew_study *s, brew_err *err) {
     brew_join join = {0};
     brew_json *report = NULL;
+    if (s->reader.cut) warn(s, "records with meta.truncated are left out of the comparison");
     if (read_scores(s, s->scores[1], &s->other, err) == 0 &&
         brew_join_init(&join, &s->reader, &s->other, s->allow_missing, err) == 0)
         report = brew_report_two(&s->reader, &s->other, &join, &s->how, s->pool, err);
