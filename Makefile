@@ -4,6 +4,7 @@
 #   CC, CFLAGS, LDFLAGS   compiler and flags          BUILD    where objects go (build)
 #   PREFIX, DESTDIR       where install puts things   SAN=1    address and undefined-behaviour sanitizers
 #   WERROR=0              warnings are not errors     V=1      show commands
+#   MPI=1, MPI=0          with the plug-in for MPI, or without (with it if MPICC, mpicc, is there)
 #
 # Targets: all check check-slow check-san lint demo bench fuzz install uninstall dist clean deps
 
@@ -28,12 +29,13 @@ ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san
 ALL_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
-LDLIBS := $(LIBS_REQUIRED) $(LIBS_SOLVE) -lm
+LDLIBS := $(LIBS_REQUIRED) $(LIBS_SOLVE) -lm -ldl
 
 # Everything is found by its place: lib/FLOOR/*.c is the library, *_test.c beside it are its tests,
 # cmd/brew-X.c are the commands, cmd/brew-X.t their tests. lib/kernel has one folder more.
+# What is loaded at run time, lib/train/wire_mpi.c, is no part of it: it has what it needs from its own compiler.
 SOURCES := $(wildcard lib/*/*.c lib/*/*/*.c)
-LIB_SOURCES := $(filter-out %_test.c %_fuzz.c,$(SOURCES))
+LIB_SOURCES := $(filter-out %_test.c %_fuzz.c %_mpi.c,$(SOURCES))
 TEST_SOURCES := $(filter %_test.c,$(SOURCES))
 CMD_SOURCES := $(wildcard cmd/brew-*.c)
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
@@ -48,9 +50,14 @@ $(BUILD)/%_avx512bf16.o: ALL_CFLAGS += -mavx512bf16 -mavx512f -mavx512bw -mavx51
 $(BUILD)/%_avx512vbmi2.o: ALL_CFLAGS += -mavx512vbmi2 -mavx512vbmi -mavx512f -mavx512bw -mavx512dq -mavx512vl -mbmi2 -msse4.2 -mavx2
 endif
 
+# A compiler for another machine would be given this one's MPI.
+MPICC ?= mpicc
+MPI ?= $(if $(filter $(shell uname -m)-%,$(MACHINE)),$(if $(shell command -v $(MPICC) 2>/dev/null),1))
+PLUGINS := $(if $(filter 1,$(MPI)),$(BUILD)/lib/brew/brew-mpi.so)
+
 Q := $(if $(V),,@)
 
-all: $(COMMANDS)
+all: $(COMMANDS) $(PLUGINS)
 
 # The build only says what is missing; check and demo, which README names to newcomers, install it.
 DEPS := build
@@ -74,11 +81,18 @@ $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(BUILD)/libbrew.a
 $(BUILD)/%_test: $(BUILD)/%_test.o $(BUILD)/libbrew.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-tests: $(UNIT_TESTS) $(COMMANDS) $(BUILD)/scripts/world/jobs-world
+# Found by the commands beside their own folder: bin/../lib/brew. The wrapper is told which compiler to wrap.
+$(BUILD)/lib/brew/brew-mpi.so: lib/train/wire_mpi.c lib/train/wire.h lib/base/err.h Makefile
+	@mkdir -p $(@D)
+	$(Q)OMPI_CC="$(CC)" MPICH_CC="$(CC)" $(MPICC) $(ALL_CFLAGS) -shared -fPIC $(LDFLAGS) $< -o $@
+plugins: $(PLUGINS)
+
+tests: $(UNIT_TESTS) $(COMMANDS) $(PLUGINS) $(BUILD)/scripts/world/jobs-world
 
 # make check T="lib/io/json_test cmd/brew-eval.t" runs some of the tests.
 check: tests
 	$(Q)scripts/deps --install tools
+	$(Q)$(MAKE) --no-print-directory plugins # MPI may have come with the tools
 	$(Q)BUILD=$(abspath $(BUILD)) scripts/runtests $(T)
 
 # Long sweeps, the suite at every kernel level of this machine, and on aarch64 under qemu.
@@ -122,6 +136,7 @@ print-config:
 	@echo "CC       $(CC) ($(MACHINE))"
 	@echo "CFLAGS   $(ALL_CFLAGS)"
 	@echo "LDLIBS   $(LDLIBS)"
+	@echo "MPI      $(if $(PLUGINS),$(MPICC),none)"
 	@echo "BUILD    $(BUILD)"
 	@echo "PREFIX   $(PREFIX)"
 
@@ -132,6 +147,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 755 $(COMMANDS) $(DESTDIR)$(PREFIX)/bin
+	for plugin in $(PLUGINS); do \
+	    install -D -m 644 $$plugin $(DESTDIR)$(PREFIX)/lib/brew/$${plugin##*/} || exit 1; done
 	for page in $(MAN_PAGES); do \
 	    install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} || exit 1; done
 	for name in $(COMPLETIONS); do \
@@ -141,6 +158,7 @@ install: all
 uninstall:
 	for name in $(COMPLETIONS); do rm -f $(DESTDIR)$(PREFIX)/bin/$$name \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$name; done
+	rm -f $(DESTDIR)$(PREFIX)/lib/brew/brew-mpi.so
 	for page in $(MAN_PAGES); do \
 	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
@@ -162,7 +180,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all tests check check-slow check-san demo deps lint bench bench-kernels world print-config install uninstall fuzz \
+.PHONY: all tests plugins check check-slow check-san demo deps lint bench bench-kernels world print-config install uninstall fuzz \
         dist clean
 .SECONDARY:
 -include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) \

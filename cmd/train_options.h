@@ -14,6 +14,7 @@
 #include "train/run.h"
 
 static brew_run_options job;
+static int mpi; // enum brew_ranks_wanted
 
 // Between the two lists stand the options of the one tool alone.
 // clang-format off
@@ -64,6 +65,7 @@ static brew_run_options job;
     BREW_OPT_CHOICE(0, "fit", &job.fit, "reject|oldest", "a query too long: reject the record, or drop its oldest history lines"), \
     BREW_OPT_FLAG(0, "no-bos", &job.no_bos, "no BOS before queries"), \
     BREW_OPT_FLAG(0, "specials", &job.specials, "special tokens written in data are special"), \
+    BREW_OPT_CHOICE(0, "mpi", &mpi, "auto|on|off", "train as one of several processes; auto: if mpirun started them"), \
     BREW_OPT_INT(0, "expect", &job.expect, 0, 9007199254740992.0, "N", "fail unless N records are read")
 // clang-format on
 
@@ -119,8 +121,22 @@ static void add_facts(struct brew_cli *cli, const brew_train_result *result) {
     if (result->best_step) brew_cli_fact_int(cli, "best_step", result->best_step);
 }
 
+// Joins the other ranks, of which one speaks. Those that may run on the same CPUs share them.
+static int join_ranks(struct brew_cli *cli) {
+    int here, sharing;
+    if (brew_ranks_open((enum brew_ranks_wanted)mpi, &job.ranks, &cli->err)) return -1;
+    brew_cli_mute(cli, brew_ranks_me(job.ranks) > 0);
+    if (brew_ranks_places(job.ranks, &here, &sharing, &cli->err)) return -1;
+    if (!cli->threads && sharing > 1) {
+        cli->threads = brew_pool_cpus() / sharing;
+        if (!cli->threads) cli->threads = 1;
+    }
+    return 0;
+}
+
 // main, once the options' variables have their defaults.
 static int train_main(struct brew_cli *cli, char **files) {
+    if (join_ranks(cli)) return brew_cli_die(cli);
     job.tool = cli->name;
     job.version = BREW_VERSION;
     job.pool = brew_cli_pool(cli);
@@ -143,7 +159,10 @@ static int train_main(struct brew_cli *cli, char **files) {
                   "stopped after step %" PRId64 ": the same command goes on from there",
                   result.step);
     add_facts(cli, &result);
-    return rc ? brew_cli_die(cli) : brew_cli_finish(cli);
+    if (brew_ranks_lost(job.ranks)) brew_cli_mute(cli, false);
+    int status = rc ? brew_cli_die(cli) : brew_cli_finish(cli);
+    brew_ranks_close(job.ranks);
+    return status;
 }
 
 #endif

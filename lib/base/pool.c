@@ -93,11 +93,13 @@ static void start_run(brew_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
 }
 
+int brew_pool_cpus(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
 brew_pool *brew_pool_new(int threads) {
-    if (threads <= 0) {
-        cpu_set_t set;
-        threads = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-    }
+    if (threads <= 0) threads = brew_pool_cpus();
     brew_pool *pool = brew_calloc(1, sizeof *pool);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);

@@ -13,6 +13,7 @@ typedef struct brew_pool brew_pool;
 
 // threads >= 1, or 0 for one per CPU this process may run on.
 brew_pool *brew_pool_new(int threads);
+int brew_pool_cpus(void); // that this process may run on
 void brew_pool_free(brew_pool *pool);
 int brew_pool_threads(const brew_pool *pool); // at least 1; also for NULL, which is a pool of one
 

@@ -94,6 +94,7 @@ brew_pool *brew_cli_pool(struct brew_cli *cli) {
 
 static void say(const struct brew_cli *cli, const char *fmt, va_list ap) {
     char text[1400];
+    if (cli->mute) return;
     vsnprintf(text, sizeof text, fmt, ap);
     if (cli->last_progress > 0 && isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
     fprintf(stderr, "%s: %s\n", cli->name, text);
@@ -122,6 +123,13 @@ void brew_cli_warn(const struct brew_cli *cli, const char *fmt, ...) {
     va_end(ap);
 }
 
+void brew_cli_mute(struct brew_cli *cli, bool mute) {
+    cli->mute = mute;
+    if (!mute) return;
+    brew_out_abandon(cli->rejects);
+    cli->rejects = NULL;
+}
+
 void brew_cli_usage(struct brew_cli *cli, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
@@ -145,7 +153,7 @@ void brew_cli_fact_string(struct brew_cli *cli, const char *key, const char *val
 }
 
 static int write_summary(struct brew_cli *cli, int status, brew_err *err) {
-    if (!cli->summary_path || !cli->summary) return 0;
+    if (!cli->summary_path || !cli->summary || cli->mute) return 0;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     brew_json *arguments = brew_json_new_array();
@@ -213,7 +221,7 @@ void brew_cli_progress(struct brew_cli *cli, const char *what, uint64_t done, ui
 
 void brew_cli_progress_since(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total,
                              double seconds_left) {
-    if (!cli->progress || cli->quiet) return;
+    if (!cli->progress || cli->quiet || cli->mute) return;
     bool terminal = isatty(STDERR_FILENO);
     double seconds = brew_cli_seconds(cli);
     if (seconds - cli->last_progress < (terminal ? 0.2 : 10)) return;

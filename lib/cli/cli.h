@@ -86,6 +86,7 @@ struct brew_cli {
     const char *kernel, *device;       // --kernel, --device (only "cpu" for now)
     const char *summary_path, *rejects_path;
     bool quiet, verbose, progress;
+    bool mute; // see brew_cli_mute
 
     // While running:
     brew_err err;
@@ -110,6 +111,10 @@ void brew_cli_note(const struct brew_cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void brew_cli_warn(const struct brew_cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+// Of several processes that do the same together, one speaks: the others print nothing, errors included, and write
+// neither --rejects nor --summary. Off again if nobody else knows of an error.
+void brew_cli_mute(struct brew_cli *cli, bool mute);
 
 // Usage error found after parsing (cross-checks): prints and exits 2.
 _Noreturn void brew_cli_usage(struct brew_cli *cli, const char *fmt, ...)

@@ -162,10 +162,15 @@ static void adamw(brew_learner *learner, const brew_adamw *step, int64_t from, i
                                    learner->moments[1] + from, to - from);
 }
 
+static void start_gradients(brew_learner *learner) {
+    if (learner->started) return;
+    learner->be->ops->train->zero(learner->be, learner->gradients,
+                                  (size_t)learner->n_learning * sizeof(float));
+    learner->started = true;
+}
+
 void brew_learner_update(brew_learner *learner, const brew_adamw *step) {
-    brew_backend *be = learner->be;
-    if (!learner->started)
-        be->ops->train->zero(be, learner->gradients, (size_t)learner->n_learning * sizeof(float));
+    start_gradients(learner);
     brew_adamw without_decay = *step;
     without_decay.decay = 0;
     adamw(learner, &without_decay, 0, learner->n_vectors);
@@ -176,6 +181,26 @@ void brew_learner_update(brew_learner *learner, const brew_adamw *step) {
 
 void brew_learner_drop(brew_learner *learner) {
     learner->started = learner->cleared = false;
+}
+
+int64_t brew_learner_gradients(const brew_learner *learner) {
+    return learner->n_learning;
+}
+
+void brew_learner_get_gradients(const brew_learner *learner, int64_t first, int64_t count,
+                                float *to) {
+    size_t bytes = (size_t)count * sizeof *to;
+    if (learner->started)
+        learner->be->ops->download(learner->be, to, learner->gradients + first, bytes);
+    else
+        memset(to, 0, bytes);
+}
+
+void brew_learner_set_gradients(brew_learner *learner, int64_t first, int64_t count,
+                                const float *from) {
+    start_gradients(learner);
+    learner->be->ops->upload(learner->be, learner->gradients + first, from,
+                             (size_t)count * sizeof *from);
 }
 
 void brew_learner_refresh(brew_learner *learner) {
@@ -240,10 +265,7 @@ void brew_learner_set(brew_learner *learner, enum brew_learner_store store, size
     float *block = store_block(learner, store);
     if (store != BREW_VALUES && slot->as.frozen)
         brew_bug("%s is frozen: it has values only", slot->as.name);
-    if (store == BREW_GRADIENTS && !learner->started) {
-        be->ops->train->zero(be, block, (size_t)learner->n_learning * sizeof(float));
-        learner->started = true;
-    }
+    if (store == BREW_GRADIENTS) start_gradients(learner);
     if (w)
         be->ops->train->weight_pack(be, w->n, w->c, slot->row + first, count, rows, block + w->at);
     else

@@ -382,12 +382,14 @@ int brew_engine_run(brew_engine *e, const brew_batch *batch, const brew_engine_s
     for (int i = 0; i < BREW_TERMS; i++)
         scales[i] =
             weight[i] > 0 ? factor(&e->objective, (enum brew_term)i, step->alpha) / weight[i] : 0;
-    for (size_t r = 0; r < batch->star.n_requests;) {
+    size_t stride = step->ranks ? (size_t)step->ranks : 1;
+    for (size_t r = (size_t)step->rank; r < batch->star.n_requests;) {
         brew_batch_reset(&e->micro);
         int64_t tokens = 0;
         do {
             tokens += brew_batch_tokens(batch, r);
-            brew_batch_append(&e->micro, batch, r++);
+            brew_batch_append(&e->micro, batch, r);
+            r += stride;
         } while (r < batch->star.n_requests &&
                  tokens + brew_batch_tokens(batch, r) <= e->micro_tokens);
         if (step->stop && *step->stop) {

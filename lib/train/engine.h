@@ -73,6 +73,9 @@ typedef struct brew_engine_step {
     bool learn;                        // gradients are wanted: they add up in the learner
     double alpha, tau;                 // with a teacher
     const volatile sig_atomic_t *stop; // NULL, or looked at between micro-batches
+    // Of several ranks (train/ranks.h), each computes the requests rank, rank + ranks, ... of a batch that all have;
+    // the denominators are those of the whole batch. ranks 0 is 1.
+    int rank, ranks;
 } brew_engine_step;
 
 // 0; 1 if stop became true, when the gradients are forgotten and the results nothing; -1 on an error. total and

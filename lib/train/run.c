@@ -106,17 +106,13 @@ static int open_teacher(brew_run_parts *run, brew_err *err) {
 // ---- the data ----
 
 // Standard input to DIR/input, if that is not there from an earlier start.
-static int spool(brew_run_parts *run, brew_err *err) {
-    const char *dir = run->options->spool;
-    brew_buf path = {0};
+static int spool(const char *dir, const char *path, brew_err *err) {
     struct stat st;
-    brew_buf_addf(&path, "%s/input", dir);
-    run->spooled = path.ptr;
-    if (!stat(path.ptr, &st)) return 0;
+    if (!stat(path, &st)) return 0;
     if (mkdir(dir, 0777) && errno != EEXIST)
         return brew_fail_errno(err, BREW_CANTCREATE, "%s: cannot create", dir);
     brew_in *in = brew_in_open("-", err);
-    brew_out *out = in ? brew_out_open(path.ptr, BREW_OUT_BINARY, err) : NULL;
+    brew_out *out = in ? brew_out_open(path, BREW_OUT_BINARY, err) : NULL;
     char *bytes = brew_alloc(1 << 18);
     ssize_t got = out ? 1 : -1;
     while (got > 0 && (got = brew_in_read(in, bytes, 1 << 18, err)) > 0)
@@ -126,6 +122,27 @@ static int spool(brew_run_parts *run, brew_err *err) {
     if (!got) return brew_out_commit(out, err);
     brew_out_abandon(out);
     return -1;
+}
+
+// Of several ranks the first, which has it.
+static int spool_once(brew_run_parts *run, brew_err *err) {
+    const char *dir = run->options->spool;
+    brew_ranks *ranks = run->options->ranks;
+    brew_buf path = {0};
+    if (!dir) return 0;
+    brew_buf_addf(&path, "%s/input", dir);
+    run->spooled = path.ptr;
+    return brew_ranks_agree(ranks, brew_ranks_me(ranks) ? 0 : spool(dir, path.ptr, err), err);
+}
+
+// What several ranks read must be there for each of them.
+static int check_files(const brew_run_parts *run, const brew_data_input *inputs, size_t n,
+                       brew_err *err) {
+    struct stat st;
+    for (size_t i = 0; brew_ranks_n(run->options->ranks) > 1 && i < n; i++)
+        if (!stat(inputs[i].path, &st) && !S_ISREG(st.st_mode))
+            return brew_fail(err, BREW_USAGE, "%s: several ranks read only files", inputs[i].path);
+    return 0;
 }
 
 // FILE:WEIGHT
@@ -173,7 +190,7 @@ static int open_data(brew_run_parts *run, brew_err *err) {
     brew_data_input *inputs = brew_calloc(o->n_inputs + 1, sizeof *inputs);
     char **paths = brew_calloc(o->n_inputs + 1, sizeof *paths);
     size_t n = o->n_inputs ? o->n_inputs : 1;
-    int rc = o->spool ? spool(run, err) : 0;
+    int rc = spool_once(run, err);
     inputs[0] = (brew_data_input){"-", 1};
     for (size_t i = 0; !rc && i < o->n_inputs; i++) {
         inputs[i] = (brew_data_input){o->inputs[i], 1};
@@ -185,6 +202,7 @@ static int open_data(brew_run_parts *run, brew_err *err) {
     options.epochs = o->steps || o->tokens ? 0 : o->epochs ? o->epochs : 1;
     options.role = "records";
     if (run->teacher && brew_teacher_is_stream(run->teacher)) options.teacher = o->teacher;
+    if (!rc) rc = check_files(run, inputs, n, err);
     if (!rc) run->job.data = brew_data_open(inputs, n, &options, err);
     for (size_t i = 0; i < n; i++) free(paths[i]); // the data keep copies of their own
     free(paths);
@@ -212,12 +230,14 @@ struct micro_size {
 static struct micro_size micro_size(const brew_run_parts *run) {
     const brew_data_facts *facts = brew_data_get_facts(run->job.data);
     const brew_data_facts *valid = run->job.valid ? brew_data_get_facts(run->job.valid) : facts;
-    int64_t rows = run->job.micro_tokens;
+    int64_t rows = run->job.micro_tokens, ranks = brew_ranks_n(run->options->ranks);
     int64_t longest = facts->longest > valid->longest ? facts->longest : valid->longest;
-    if (facts->known && longest * run->job.batch < rows) rows = longest * run->job.batch;
+    int64_t share = longest * ((run->job.batch + ranks - 1) / ranks); // of a batch, at most
+    if (facts->known && share < rows) rows = share;
     if (longest > rows) rows = longest;
-    double share = fmax(facts->answer_share, valid->answer_share), lm = run->job.objective.lm != 0;
-    int64_t reads = (int64_t)ceil((share + lm) * (double)rows) + 1;
+    double answer_share = fmax(facts->answer_share, valid->answer_share);
+    double lm = run->job.objective.lm != 0;
+    int64_t reads = (int64_t)ceil((answer_share + lm) * (double)rows) + 1;
     double label_share = fmax(facts->label_share, valid->label_share);
     int64_t labels = (int64_t)ceil((label_share + lm) * (double)rows) + 1;
     return (struct micro_size){rows, reads, labels};
@@ -244,9 +264,12 @@ static void plan_learner(const brew_run_parts *run, brew_plan *plan) {
 // Refuses what memory does not do; writes the sum to text.
 static int check_plan(const brew_run_parts *run, brew_buf *text, brew_err *err) {
     brew_plan plan = {0};
+    int here, ignored;
     plan_learner(run, &plan);
     brew_plan_write(&plan, text);
-    if (plan.total <= run->memory) return 0;
+    if (brew_ranks_places(run->options->ranks, &here, &ignored, err)) return -1;
+    if (here > 1) brew_buf_addf(text, ", for each of %d ranks,", here);
+    if (plan.total <= run->memory / (size_t)here) return 0;
     return brew_fail(err, BREW_USAGE,
                      "too large for %.3g GB of memory: %s; smaller --micro-tokens, --recompute "
                      "layer, --freeze-embedding or --lora take less",
@@ -333,7 +356,7 @@ static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) 
         brew_buf_addf(&log, "%s/metrics.jsonl", brew_rundir_path(run->job.dir));
     run->job.log_path = log.ptr;
     int rc = brew_train(&run->job, result, err);
-    if (!rc) rc = publish(run, result, err);
+    if (!rc && !brew_ranks_me(o->ranks)) rc = publish(run, result, err);
     brew_buf_release(&log);
     return rc;
 }
@@ -341,9 +364,9 @@ static int train(brew_run_parts *run, brew_train_result *result, brew_err *err) 
 static int open_run(brew_run_parts *run, const char *sum, brew_train_result *result,
                     brew_err *err) {
     run->identity = brew_run_identity(run);
-    run->job.dir = brew_rundir_open(run->options->out, run->identity, err);
-    if (!run->job.dir) return -1;
-    if (brew_rundir_finished(run->job.dir)) {
+    int finished = brew_run_open_dir(run, err);
+    if (finished < 0) return -1;
+    if (finished) {
         tell(run, run->options->say, "%s: is finished", brew_rundir_path(run->job.dir));
         return 0;
     }
@@ -352,11 +375,13 @@ static int open_run(brew_run_parts *run, const char *sum, brew_train_result *res
 }
 
 static int run_all(brew_run_parts *run, brew_train_result *result, brew_err *err) {
-    if (brew_run_check(run, err) || open_model(run, err) || open_teacher(run, err) ||
-        open_data(run, err) || open_valid(run, err) || brew_run_count_steps(run, err))
-        return -1;
+    int rc = brew_run_check(run, err) || open_model(run, err) || open_teacher(run, err) ||
+                     open_data(run, err) || open_valid(run, err) || brew_run_count_steps(run, err)
+                 ? -1
+                 : 0;
+    if (brew_ranks_agree(run->options->ranks, rc, err)) return -1;
     brew_buf sum = {0};
-    int rc = check_plan(run, &sum, err);
+    rc = check_plan(run, &sum, err);
     if (!rc) rc = open_run(run, sum.ptr, result, err);
     brew_buf_release(&sum);
     return rc;
@@ -365,7 +390,7 @@ static int run_all(brew_run_parts *run, brew_train_result *result, brew_err *err
 int brew_run(const brew_run_options *options, brew_train_result *result, brew_err *err) {
     brew_run_parts run = {.options = options};
     *result = (brew_train_result){.loss = NAN};
-    int rc = run_all(&run, result, err);
+    int rc = brew_ranks_agree(options->ranks, run_all(&run, result, err), err);
     if (run.job.data && options->accept)
         options->accept(options->arg, brew_data_get_facts(run.job.data)->requests);
     close_all(&run);

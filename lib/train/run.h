@@ -3,6 +3,8 @@
 //
 // Opens the model, the data, the directory; adds up the memory; trains (train/trainer.h); publishes. The
 // same options on the same directory go on where the run stopped, and do nothing when it is finished.
+//
+// With ranks (train/ranks.h) all of them call with the same options, see the same files, and return the same.
 #ifndef BREW_TRAIN_RUN_H
 #define BREW_TRAIN_RUN_H
 
@@ -15,6 +17,7 @@ enum brew_run_objective { BREW_OBJECTIVE_ANSWER, BREW_OBJECTIVE_LM };
 typedef struct brew_run_options {
     const char *tool, *version; // for the provenance
     brew_pool *pool;
+    brew_ranks *ranks;  // or NULL
     const char *kernel; // level, or NULL
     int64_t seed;
     char **inputs; // paths; with mix, PATH:WEIGHT

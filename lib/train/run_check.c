@@ -43,6 +43,22 @@ static int check_sources(const brew_run_options *o, brew_err *err) {
     return 0;
 }
 
+static int check_ranks(const brew_run_options *o, brew_err *err) {
+    int n = brew_ranks_n(o->ranks);
+    bool from_stdin = !o->n_inputs || (o->model && !strcmp(o->model, "-"));
+    for (size_t i = 0; i < o->n_inputs; i++) from_stdin |= !strcmp(o->inputs[i], "-");
+    if (n > 1 && from_stdin && !o->spool)
+        return brew_fail(
+            err, BREW_USAGE,
+            "standard input reaches one of %d ranks, and each reads for itself: give a "
+            "file, or keep it with --spool DIR",
+            n);
+    if (o->batch < n)
+        return brew_fail(err, BREW_USAGE, "--batch %" PRId64 " leaves some of %d ranks idle",
+                         o->batch, n);
+    return 0;
+}
+
 static int check_objective(brew_run_parts *run, brew_err *err) {
     const brew_run_options *o = run->options;
     brew_objective *objective = &run->job.objective;
@@ -109,8 +125,8 @@ static int check_lora(brew_run_parts *run, brew_err *err) {
 int brew_run_check(brew_run_parts *run, brew_err *err) {
     const brew_run_options *o = run->options;
     brew_train_job *job = &run->job;
-    if (check_sources(o, err) || check_objective(run, err) || check_betas(run, err) ||
-        check_length(o, err))
+    if (check_sources(o, err) || check_ranks(o, err) || check_objective(run, err) ||
+        check_betas(run, err) || check_length(o, err))
         return -1;
     run->memory = brew_memory_limit();
     if (o->memory && brew_memory_parse(o->memory, &run->memory, err)) return -1;
@@ -136,6 +152,7 @@ int brew_run_check(brew_run_parts *run, brew_err *err) {
     job->save_seconds = o->save_minutes > 0 ? 60 * o->save_minutes : INFINITY;
     job->keep = (size_t)o->keep;
     job->pool = o->pool;
+    job->ranks = o->ranks;
     job->stop = o->stop;
     job->report = o->report;
     job->say = o->say;

@@ -86,6 +86,7 @@ static void put_arguments(brew_json *to, const brew_run_parts *run) {
     put_int(to, "epochs", o->epochs);
     put_int(to, "tokens", o->tokens);
     put_int(to, "batch", o->batch);
+    put_int(to, "ranks", brew_ranks_n(o->ranks) > 1 ? brew_ranks_n(o->ranks) : 0);
     put_int(to, "micro-tokens", o->micro_tokens);
     put_real(to, "lr", o->lr);
     put_real(to, "lr-min", o->lr_min);

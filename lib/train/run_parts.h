@@ -41,6 +41,10 @@ size_t brew_run_lesson_bytes(const brew_run_parts *run, int64_t rows, int64_t re
 // The steps of the run and its ramps, once the data are known.
 int brew_run_count_steps(brew_run_parts *run, brew_err *err);
 
+// Opens the run's directory: the first rank does, once all are sure to do the same run, the others look at it.
+// 1 if it is finished. identity is there.
+int brew_run_open_dir(brew_run_parts *run, brew_err *err);
+
 // Digest and provenance of a model.
 void brew_source_id_read(brew_source_id *id, const brew_modeldir *dir);
 void brew_source_id_release(brew_source_id *id);

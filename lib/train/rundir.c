@@ -100,14 +100,18 @@ static bool same(const brew_json *a, const brew_json *b) {
     return equal;
 }
 
+const char *brew_rundir_difference(const brew_json *a, const brew_json *b) {
+    for (brew_json_iter it = {0}; brew_json_next(a, &it);)
+        if (!same(it.value, brew_json_get(b, it.key))) return it.key;
+    for (brew_json_iter it = {0}; brew_json_next(b, &it);)
+        if (!brew_json_get(a, it.key)) return it.key;
+    return NULL;
+}
+
 static int compare(const brew_rundir *dir, const brew_json *then, const brew_json *now,
                    brew_err *err) {
-    for (brew_json_iter it = {0}; brew_json_next(then, &it);)
-        if (!same(it.value, brew_json_get(now, it.key)))
-            return refuse(dir, it.key, it.value, brew_json_get(now, it.key), err);
-    for (brew_json_iter it = {0}; brew_json_next(now, &it);)
-        if (!brew_json_get(then, it.key)) return refuse(dir, it.key, NULL, it.value, err);
-    return 0;
+    const char *key = brew_rundir_difference(then, now);
+    return key ? refuse(dir, key, brew_json_get(then, key), brew_json_get(now, key), err) : 0;
 }
 
 static int identify(brew_rundir *dir, const brew_json *identity, brew_err *err) {
@@ -129,13 +133,18 @@ static int identify(brew_rundir *dir, const brew_json *identity, brew_err *err) 
     return rc;
 }
 
-brew_rundir *brew_rundir_open(const char *path, const brew_json *identity, brew_err *err) {
+brew_rundir *brew_rundir_look(const char *path) {
     brew_rundir *dir = brew_calloc(1, sizeof *dir);
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/') len--;
     dir->path = brew_strndup(path, len);
     dir->checkpoints = join(dir->path, "checkpoints");
     dir->lock = -1;
+    return dir;
+}
+
+brew_rundir *brew_rundir_open(const char *path, const brew_json *identity, brew_err *err) {
+    brew_rundir *dir = brew_rundir_look(path);
     struct stat st;
     // Someone else's directory is left as it is.
     int rc = stat(dir->checkpoints, &st) && !stat(dir->path, &st) ? check_vacant(dir, err) : 0;

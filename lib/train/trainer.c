@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "train/log.h"
+#include "train/share.h"
 #include "train/store.h"
 
 // What is saved beside the tensors.
@@ -45,6 +46,11 @@ static double now_seconds(void) {
 
 static double seconds_of(const struct trainer *t) {
     return t->seconds_before + now_seconds() - t->started;
+}
+
+// Of several ranks one writes.
+static bool leads(const struct trainer *t) {
+    return !brew_ranks_me(t->job->ranks);
 }
 
 static void say(const struct trainer *t, const char *fmt, ...)
@@ -111,6 +117,7 @@ static int save(struct trainer *t, brew_err *err) {
     const char *dir = brew_rundir_checkpoints(t->job->dir);
     struct state *s = &t->state;
     s->so_far.seconds = seconds_of(t);
+    if (!leads(t)) return 0;
     if (brew_log_sync(t->log, err)) return -1;
     if (t->saved_step == s->so_far.step && brew_checkpoint_remove(dir, t->saved_step, err))
         return -1;
@@ -123,8 +130,15 @@ static int save(struct trainer *t, brew_err *err) {
     return rc;
 }
 
-// The newest checkpoint that is whole: its step, 0 if there is none, -1 on an error. Newer ones are removed.
-static int resume(struct trainer *t, brew_err *err) {
+static int take_up(struct trainer *t, const brew_checkpoint *c, brew_err *err) {
+    return read_state(&t->state, brew_checkpoint_state(c), err) ||
+                   brew_store_load(t->job->learner, c, true, err)
+               ? -1
+               : 0;
+}
+
+// The newest checkpoint that is whole. Newer ones are removed.
+static int take_newest(struct trainer *t, brew_err *err) {
     const char *dir = brew_rundir_checkpoints(t->job->dir);
     size_t n;
     int64_t *steps = brew_checkpoint_list(dir, &n);
@@ -134,10 +148,7 @@ static int resume(struct trainer *t, brew_err *err) {
         int64_t step = steps[n - 1];
         brew_checkpoint *c = brew_checkpoint_open(dir, step, t->job->pool, &damage);
         if (c) {
-            rc = read_state(&t->state, brew_checkpoint_state(c), err) ||
-                         brew_store_load(t->job->learner, c, true, err)
-                     ? -1
-                     : 0;
+            rc = take_up(t, c, err);
             brew_checkpoint_close(c);
             break;
         }
@@ -146,7 +157,26 @@ static int resume(struct trainer *t, brew_err *err) {
         n--;
     }
     free(steps);
-    if (rc || !t->state.so_far.step) return rc;
+    return rc;
+}
+
+// The other ranks take up what the first has.
+static int follow(struct trainer *t, brew_err *err) {
+    int64_t step = t->state.so_far.step;
+    if (brew_ranks_tell(t->job->ranks, &step, sizeof step, err)) return -1;
+    if (leads(t) || !step) return 0;
+    const char *dir = brew_rundir_checkpoints(t->job->dir);
+    brew_checkpoint *c = brew_checkpoint_open(dir, step, t->job->pool, err);
+    int rc = c ? take_up(t, c, err) : -1;
+    brew_checkpoint_close(c);
+    return rc;
+}
+
+// Goes on where the last checkpoint was, or begins.
+static int resume(struct trainer *t, brew_err *err) {
+    int rc = leads(t) ? take_newest(t, err) : 0;
+    if (brew_ranks_agree(t->job->ranks, rc, err) || follow(t, err)) return -1;
+    if (!t->state.so_far.step) return 0;
     if (brew_data_skip(t->job->data, t->state.so_far.requests, err)) return -1;
     if (brew_data_hash(t->job->data) != t->state.hash)
         return brew_fail(err, BREW_DATA,
@@ -160,6 +190,13 @@ static int resume(struct trainer *t, brew_err *err) {
 }
 
 // ---- a step ----
+
+// Of the whole batch, which is in t->batch: its terms and gradients, by whoever computes them.
+static int run_batch(struct trainer *t, brew_engine *engine, const brew_engine_step *how,
+                     brew_terms *total, brew_terms *tasks, brew_err *err) {
+    brew_share share = {t->job->ranks, engine, t->job->learner, brew_data_tasks(t->job->data)};
+    return brew_share_run(&share, &t->batch, how, total, tasks, err);
+}
 
 static int collect(struct trainer *t, brew_err *err) {
     brew_batch_reset(&t->batch);
@@ -253,7 +290,7 @@ static int take_step(struct trainer *t, brew_json *row, brew_err *err) {
                             .tau = brew_ramp_at(&job->tau, step, steps),
                             .stop = job->stop};
     brew_terms terms = {0};
-    int rc = brew_engine_run(t->engine, &t->batch, &how, &terms, t->tasks, err);
+    int rc = run_batch(t, t->engine, &how, &terms, t->tasks, err);
     if (rc) return rc;
     double loss = brew_terms_loss(&terms, &job->objective, how.alpha);
     double norm = brew_learner_norm(job->learner), lr = job->lr;
@@ -291,7 +328,7 @@ static int validate(struct trainer *t, double *loss, brew_err *err) {
         brew_batch_reset(&t->batch);
         for (int64_t i = 0; i < job->batch && done < n; i++, done++)
             if (brew_data_next(job->valid, &t->batch, err) < 0) return -1;
-        int rc = brew_engine_run(t->judge, &t->batch, &how, &terms, NULL, err);
+        int rc = run_batch(t, t->judge, &how, &terms, NULL, err);
         if (rc) return rc;
     }
     *loss = brew_terms_loss(&terms, &job->objective, 0);
@@ -343,7 +380,7 @@ static int end_step(struct trainer *t, brew_json *row, brew_err *err) {
         brew_json_set(row, "valid", brew_json_new_real(loss));
     }
     brew_json_set(row, "seconds", brew_json_new_real(seconds_of(t)));
-    if (brew_log_row(t->log, row, err)) return -1;
+    if (t->log && brew_log_row(t->log, row, err)) return -1;
     report(t);
     bool due = job->save_every && step % job->save_every == 0;
     due = due || now_seconds() - t->saved >= job->save_seconds;
@@ -359,7 +396,7 @@ static int run_steps(struct trainer *t, brew_err *err) {
         brew_json_free(row);
     }
     while (!rc && !is_last(t)) {
-        if (*t->job->stop) return 1;
+        if (brew_ranks_n(t->job->ranks) == 1 && *t->job->stop) return 1; // several: as one
         if (collect(t, err)) return -1;
         if (!t->batch.star.n_requests) break;
         brew_json *row = brew_json_new_object();
@@ -373,7 +410,7 @@ static int run_steps(struct trainer *t, brew_err *err) {
 // With validation, what is published is the best: its values take the place of the last.
 static int take_best(struct trainer *t, brew_err *err) {
     int64_t best = t->state.so_far.best_step;
-    if (!best || best == t->state.so_far.step) return 0;
+    if (!best || best == t->state.so_far.step || !leads(t)) return 0;
     brew_checkpoint *c =
         brew_checkpoint_open(brew_rundir_checkpoints(t->job->dir), best, t->job->pool, err);
     int rc = c ? brew_store_load(t->job->learner, c, false, err) : -1;
@@ -403,8 +440,8 @@ static int open_and_run(struct trainer *t, brew_err *err) {
     t->judge = brew_engine_new(job->learner, NULL, &plain, job->micro_tokens);
     if (resume(t, err)) return -1;
     int64_t logged = t->state.so_far.step - (t->state.row != NULL);
-    t->log = brew_log_open(job->log_path, brew_rundir_fresh(job->dir), logged, err);
-    if (!t->log) return -1;
+    if (leads(t)) t->log = brew_log_open(job->log_path, brew_rundir_fresh(job->dir), logged, err);
+    if (leads(t) && !t->log) return -1;
     t->started = t->saved = now_seconds();
     int rc = run_steps(t, err);
     if (!rc) return end_run(t, err);

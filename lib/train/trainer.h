@@ -6,6 +6,8 @@
 //
 // A step whose loss or gradient is not finite, or whose gradient is longer than `spike` times the mean of
 // late, is skipped: its requests are spent, nothing is updated. Too many in a row end the run.
+//
+// Of several ranks (train/ranks.h) each runs this, with the same state; rank 0 alone writes.
 #ifndef BREW_TRAIN_TRAINER_H
 #define BREW_TRAIN_TRAINER_H
 
@@ -13,6 +15,7 @@
 
 #include "train/data.h"
 #include "train/engine.h"
+#include "train/ranks.h"
 #include "train/rundir.h"
 #include "train/schedule.h"
 
@@ -29,6 +32,7 @@ typedef struct brew_train_job {
     const int32_t *teacher_ids; // see train/engine.h; or NULL
     brew_data *data, *valid;    // valid: held, one epoch; or NULL
     brew_rundir *dir;
+    brew_ranks *ranks; // or NULL
     brew_pool *pool;
     const char *log_path;
     // What a step does:
@@ -60,7 +64,7 @@ typedef struct brew_train_result {
 } brew_train_result;
 
 // Runs to the end, and leaves the values to be published in the learner (with validation, the best ones): 0;
-// 1 if stopped, with a checkpoint saved; -1 on an error.
+// 1 if stopped, with a checkpoint saved; -1 on an error. With ranks, this is how it went here: they agree next.
 int brew_train(const brew_train_job *job, brew_train_result *result, brew_err *err);
 
 #endif
