@@ -71,17 +71,11 @@ static brew_field get_key(brew_key_cursor *c, const brew_log *log) {
     return key;
 }
 
-size_t brew_task_candidates_log(const brew_task *task) {
-    size_t log = 0;
-    while (log + 1 < task->n_logs && task->asked && !task->asked[log]) log++;
-    return log;
-}
-
 // The log, or that it is a candidate, whose key is its request. Returns whether it is.
 static bool get_log(const brew_task *task, brew_key_cursor *c, brew_row *out) {
     size_t log = brew_key_take_u8(c);
     bool candidate = log == CANDIDATE;
-    out->log = candidate ? brew_task_candidates_log(task) : log;
+    out->log = candidate ? task->candidates.log : log;
     out->key = (brew_field){c->at, 0};
     if (candidate)
         out->key.len = get_id(c).len + 1;
@@ -198,7 +192,7 @@ static int place(places *p, const char *name) {
 static places places_of_candidates(const brew_log *log, const brew_candidates *how) {
     places p = {0};
     place(&p, log->member_column);
-    place(&p, log->slate ? "item" : log->item_column);
+    place(&p, how->item_column ? how->item_column : log->slate ? "item" : log->item_column);
     p.time = place(&p, how->time_column);
     p.key = p.n;
     place(&p, how->request_column);
@@ -231,7 +225,6 @@ typedef struct reading {
     const brew_log *log;
     const places *at;
     void *sink;
-    bool only_check; // take nothing
     brew_buf key, rest;
 } reading;
 
@@ -302,14 +295,14 @@ static int take_one(reading *r, brew_row *row, brew_field item, brew_field value
                                                 value.ptr, value.len)
                             : -1;
     if (row->action < 0) return brew_row_bad(err, "the value fits no action");
-    return r->only_check ? 0 : r->reader->take(r->sink, row, err);
+    return r->reader->take(r->sink, row, err);
 }
 
 // The items of a slate, ITEM-VALUE between blanks. Checked as a whole before the first is taken.
 static int take_slate(reading *r, brew_row *row, brew_field cell, brew_err *err) {
     if (!cell.len) return brew_row_bad(err, "an empty slate");
     for (int pass = 0; pass < 2; pass++) {
-        r->only_check = !pass;
+        row->only_check = !pass;
         int status = 0;
         for (size_t i = 0; i < cell.len && !status;) {
             size_t end = i;
@@ -324,10 +317,25 @@ static int take_slate(reading *r, brew_row *row, brew_field cell, brew_err *err)
                           : brew_row_bad(err, "an item of the slate without \"-\" and a value");
             i = end + (end < cell.len);
         }
-        r->only_check = false;
         if (status) return status;
     }
     return 0;
+}
+
+// Takes the first item off a slate of items between single blanks.
+static brew_field first_item(brew_field *slate) {
+    const char *blank = memchr(slate->ptr, ' ', slate->len);
+    brew_field item = {slate->ptr, blank ? (size_t)(blank - slate->ptr) : slate->len};
+    size_t passed = item.len + (blank != NULL);
+    *slate = (brew_field){slate->ptr + passed, slate->len - passed};
+    return item;
+}
+
+static bool is_slate_of_ids(brew_field slate) {
+    bool ends = slate.ptr[slate.len - 1] == ' ';
+    while (slate.len)
+        if (!first_item(&slate).len) return false;
+    return !ends;
 }
 
 static int take_candidate(reading *r, const brew_field *fields, brew_err *err) {
@@ -336,6 +344,8 @@ static int take_candidate(reading *r, const brew_field *fields, brew_err *err) {
     brew_row row = {.log = reader->log, .member = fields[0], .item = fields[1], .action = -1};
     if (!brew_is_id(fields[0])) return brew_row_bad(err, "no member");
     if (!brew_is_id(fields[1])) return brew_row_bad(err, "no item");
+    if (how->slate && !is_slate_of_ids(fields[1]))
+        return brew_row_bad(err, "an item of the slate is empty");
     row.time = reader->at;
     brew_field time = {0};
     if (r->at->time >= 0) time = fields[r->at->time];
@@ -349,7 +359,16 @@ static int take_candidate(reading *r, const brew_field *fields, brew_err *err) {
     if (how->context && take_context(r, fields, err)) return 1;
     row.key = (brew_field){r->key.ptr, r->key.len};
     row.rest = (brew_field){r->rest.ptr ? r->rest.ptr : "", r->rest.len};
-    return reader->take(r->sink, &row, err);
+    if (!how->slate) return reader->take(r->sink, &row, err);
+    int status = 0;
+    for (int pass = 0; pass < 2 && !status; pass++) {
+        row.only_check = !pass;
+        for (brew_field left = fields[1]; left.len && !status;) {
+            row.item = first_item(&left);
+            status = reader->take(r->sink, &row, err);
+        }
+    }
+    return status;
 }
 
 static int take_row(void *state, const brew_field *fields, brew_err *err) {
@@ -407,8 +426,9 @@ int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *rej
                                    .pool = reader->pool,
                                    .reject = reject,
                                    .arg = arg};
-    int status = brew_rows_read(path, reader->candidates ? NULL : &log->events, at.names, at.n,
-                                &taker, counts, err);
+    int status =
+        brew_rows_read(path, reader->candidates ? &reader->task->candidates.form : &log->events,
+                       at.names, at.n, &taker, counts, err);
     for (size_t i = 0; i < n; i++) {
         brew_buf_release(&readings[i].key);
         brew_buf_release(&readings[i].rest);

@@ -12,7 +12,8 @@ typedef struct brew_row {
     brew_field member, item;
     brew_field key; // request and key columns, each ended by NUL; of a candidate its request alone
     int64_t time;
-    int action; // -1: a candidate
+    int action;      // -1: a candidate
+    bool only_check; // is it good? Of a slate all are asked before the first is taken
     brew_field rest;
 } brew_row;
 
@@ -51,8 +52,5 @@ uint64_t brew_row_of_member(const brew_task *task, const char *bytes, size_t len
                             brew_row *out); // before
 // Fills weight and context from the rest; the split it tells, or -1.
 int brew_row_rest(const brew_log *log, brew_field rest, brew_member *member, brew_event *event);
-
-// The log that candidates are asked as: the first that is asked.
-size_t brew_task_candidates_log(const brew_task *task);
 
 #endif

@@ -54,6 +54,7 @@ static int add_row(void *arg, const brew_row *row, brew_err *err) {
     if (options->item_known &&
         !options->item_known(options->arg, log, row->item.ptr, row->item.len))
         return brew_row_bad(err, "the item is not in the item table");
+    if (row->only_check) return 0;
     if (row->action >= 0 && row->time > s->end) s->end = row->time;
     size_t begin = brew_sorter_begin(&s->strings);
     if (s->units)
@@ -125,7 +126,7 @@ static int read_all(brew_events *events, brew_err *err) {
     }
     if (!options->candidates) return 0;
     char *candidates[] = {(char *)(uintptr_t)options->candidates};
-    return read_log(events, brew_task_candidates_log(task), candidates, 1, true, err);
+    return read_log(events, task->candidates.log, candidates, 1, true, err);
 }
 
 // The unit whose rows are passing.

@@ -185,6 +185,8 @@ void brew_task_free(brew_task *task) {
         free(task->negatives->file.id);
         free(task->negatives);
     }
+    free_source(&task->candidates.form);
+    free(task->candidates.item_column);
     free(task->candidates.request_column);
     free(task->candidates.time_column);
     free(task->path);

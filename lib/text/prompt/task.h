@@ -110,8 +110,12 @@ typedef struct brew_log {
     size_t n_questions;
 } brew_log;
 
-// What a file of candidates has besides member and item.
+// What a file of candidates has, and as what they are asked.
 typedef struct brew_candidates {
+    size_t log;        // the one whose questions are asked: the first that is asked, unless told
+    brew_source form;  // format and header alone
+    char *item_column; // NULL: the log's, or "item" if that holds slates
+    bool slate;        // it holds items between blanks
     char *request_column, *time_column; // NULL: it has none
     enum brew_time_unit time_unit;
     bool context;        // all columns of the log's context

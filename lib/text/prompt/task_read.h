@@ -12,11 +12,11 @@ int brew_task_read_table(const brew_keys *keys, const brew_json *object, const c
 int brew_task_read_logs(const brew_keys *keys, brew_task *task);
 int brew_task_read_actions(const brew_keys *keys, const brew_json *object, const char *where,
                            brew_actions *out);
-int brew_task_read_features(const brew_keys *keys, brew_task *task);  // after the actions
-int brew_task_read_templates(const brew_keys *keys, brew_task *task); // of all styles
-int brew_task_read_limits(const brew_keys *keys, brew_task *task);    // "history" and "questions"
-int brew_task_read_negatives(const brew_keys *keys, brew_task *task); // before the features
-int brew_task_read_candidates(const brew_keys *keys, brew_task *task);
+int brew_task_read_features(const brew_keys *keys, brew_task *task);   // after the actions
+int brew_task_read_templates(const brew_keys *keys, brew_task *task);  // of all styles
+int brew_task_read_limits(const brew_keys *keys, brew_task *task);     // "history" and "questions"
+int brew_task_read_negatives(const brew_keys *keys, brew_task *task);  // before the features
+int brew_task_read_candidates(const brew_keys *keys, brew_task *task); // behind the limits
 int brew_task_read_split(const brew_keys *keys, brew_task *task);
 
 int brew_task_check_name(const brew_keys *keys, const char *where, const char *name);

@@ -1,4 +1,7 @@
 // The task file's "negatives" and "candidates".
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "text/prompt/negatives.h"
 #include "text/prompt/task_read.h"
@@ -57,14 +60,46 @@ int brew_task_read_negatives(const brew_keys *keys, brew_task *task) {
     return check_drawn(keys, task, !request);
 }
 
+// The source whose questions candidates are asked, by its name.
+static int read_source(const brew_keys *keys, const brew_json *object, const brew_task *task,
+                       size_t *log) {
+    char *name = NULL;
+    *log = 0;
+    while (*log + 1 < task->n_logs && !task->asked[*log]) ++*log;
+    int status = object ? brew_keys_string(keys, object, "candidates", "source", false, &name) : 0;
+    for (size_t i = 0; status > 0 && i < task->n_logs; i++) {
+        if (!task->logs[i].surface || strcmp(task->logs[i].surface, name)) continue;
+        *log = i;
+        status = 0;
+    }
+    free(name);
+    return status > 0 ? brew_keys_fail(keys, "candidates.source", "must be the name of a source")
+                      : status;
+}
+
+// The column of items, or of slates of them.
+static int read_items(const brew_keys *keys, const brew_json *object, brew_candidates *out) {
+    int slate = brew_keys_string(keys, object, "candidates", "slate", false, &out->item_column);
+    if (slate < 0) return -1;
+    out->slate = slate;
+    if (slate && brew_json_get(object, "item"))
+        return brew_keys_fail(keys, "candidates", "must not have \"item\" and \"slate\"");
+    return brew_keys_string(keys, object, "candidates", "item", false, &out->item_column) < 0 ? -1
+                                                                                              : 0;
+}
+
 int brew_task_read_candidates(const brew_keys *keys, brew_task *task) {
     brew_candidates *out = &task->candidates;
     brew_json *object;
     int unit =
         task->logs[0].time_unit == BREW_TIME_ROW ? BREW_TIME_S : (int)task->logs[0].time_unit;
     int status = brew_keys_object(keys, keys->root, "", "candidates", false, &object);
-    if (status <= 0) return status;
-    if (brew_keys_known(keys, object, "candidates", "request time time_unit context") ||
+    if (status < 0 || read_source(keys, object, task, &out->log)) return -1;
+    if (!status) return 0;
+    if (brew_keys_known(keys, object, "candidates",
+                        "source format header item slate request time time_unit context") ||
+        brew_task_read_source(keys, object, "candidates", &out->form) ||
+        read_items(keys, object, out) ||
         brew_keys_string(keys, object, "candidates", "request", false, &out->request_column) < 0 ||
         brew_keys_string(keys, object, "candidates", "time", false, &out->time_column) < 0 ||
         brew_keys_choice(keys, object, "candidates", "time_unit", "s ms iso8601 mdy", &unit) < 0)
