@@ -46,10 +46,19 @@ int brew_sha256_file(const char *path, char hex[65], brew_err *err) {
     return 0;
 }
 
-static uint64_t load64(const unsigned char *p) { // little-endian on every machine
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
-    return v;
+static uint64_t load32(const unsigned char *p) { // little-endian on every machine
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24;
+}
+
+static uint64_t load64(const unsigned char *p) {
+    return load32(p) | load32(p + 4) << 32;
+}
+
+// Fewer than 8 bytes, zeros behind them.
+static uint64_t load_tail(const unsigned char *p, size_t n) {
+    if (n >= 4) return load32(p) | load32(p + n - 4) << 8 * (n - 4);
+    if (!n) return 0;
+    return (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) | (uint64_t)p[n - 1] << 8 * (n - 1);
 }
 
 static uint64_t fold(uint64_t a, uint64_t b) {
@@ -64,9 +73,7 @@ uint64_t brew_hash64(const void *bytes, size_t len, uint64_t seed) {
     size_t left = len;
     for (; left >= 8; left -= 8, p += 8)
         h = fold(h ^ load64(p) ^ 0xe7037ed1a0b428dbu, h + 0x8ebc6af09c88c6e3u);
-    unsigned char tail[8] = {0};
-    if (left) memcpy(tail, p, left);
-    h = fold(h ^ load64(tail) ^ 0x589965cc75374cc3u, h + (uint64_t)len * 2 + 1);
+    h = fold(h ^ load_tail(p, left) ^ 0x589965cc75374cc3u, h + (uint64_t)len * 2 + 1);
     return brew_mix64(h ^ (uint64_t)len);
 }
 

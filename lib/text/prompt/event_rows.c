@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/num.h"
+#include "text/prompt/sorter.h"
 #include "text/prompt/sortkey.h"
 
-enum { MAX_COLUMNS = 512, ABSENT = 0xffff, CANDIDATE = 0xff }; // CANDIDATE: instead of a log
+enum { MAX_COLUMNS = 512, ABSENT = 0xffff, CANDIDATE = 0xff, HASH = 4 };
+// CANDIDATE: instead of a log; HASH: its bytes before what is hashed
 
 int brew_row_bad(brew_err *err, const char *why) {
     brew_fail(err, BREW_DATA, "%s", why);
@@ -88,15 +91,23 @@ static size_t log_number(const brew_row *row) {
     return row->action < 0 ? CANDIDATE : row->log;
 }
 
+// Sorting by a hash first is quick; only that equal ids stand together matters.
+static char *put_hash(char *at, uint64_t hash) {
+    return put_u16(put_u16(at, hash >> 48), hash >> 32 & 0xffff);
+}
+
 void brew_row_by_unit(const brew_row *row, brew_buf *out) {
-    char *at = put_u8(begin_row(row, out), row->log);
+    uint64_t hash = brew_hash64(row->member.ptr, row->member.len, 0);
+    hash = brew_hash64(row->item.ptr, row->item.len, hash);
+    char *at = put_u8(put_hash(begin_row(row, out), hash), row->log);
     at = put_field(put_id(put_id(at, row->member), row->item), row->key);
     at = put_action(put_time(at, row->time), row);
     end_row(put_field(at, row->rest), out);
 }
 
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out) {
-    char *at = put_u8(begin_row(row, out), task->logs[row->log].items);
+    uint64_t hash = brew_hash64(row->item.ptr, row->item.len, 0);
+    char *at = put_u8(put_hash(begin_row(row, out), hash), task->logs[row->log].items);
     at = put_id(put_time(put_id(at, row->item), row->time), row->member);
     at = put_action(put_field(put_u8(at, log_number(row)), row->key), row);
     end_row(put_field(at, row->rest), out);
@@ -113,7 +124,7 @@ void brew_row_by_member(const brew_row *row, uint64_t member_hash, uint64_t befo
 }
 
 brew_row brew_row_of_unit(const brew_task *task, const char *key) {
-    brew_key_cursor c = {key};
+    brew_key_cursor c = {key + HASH};
     brew_row row = {.log = brew_key_take_u8(&c)};
     row.member = get_id(&c);
     row.item = get_id(&c);
@@ -121,21 +132,20 @@ brew_row brew_row_of_unit(const brew_task *task, const char *key) {
     return row;
 }
 
-size_t brew_row_unit_key(const brew_task *task, const char *bytes) {
-    brew_row row = brew_row_of_unit(task, bytes);
-    return (size_t)(row.key.ptr + row.key.len - bytes);
-}
-
-size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
-    brew_key_cursor c = {bytes + 1};
+brew_item_lens brew_row_of_item(const brew_task *task, const unsigned char *string, brew_row *out) {
+    const char *bytes = (const char *)string + 4;
+    size_t len = brew_sort_len(string);
+    brew_key_cursor c = {bytes + HASH + 1};
+    brew_item_lens lens;
     out->item = get_id(&c);
+    lens.item = (size_t)(c.at - bytes);
     out->time = brew_key_take_time(&c);
     out->member = get_id(&c);
     get_log(task, &c, out);
-    size_t unit_len = (size_t)(c.at - bytes);
+    lens.event = (size_t)(c.at - bytes);
     out->action = get_action(&c);
     out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
-    return unit_len;
+    return lens;
 }
 
 uint64_t brew_row_of_member(const brew_task *task, const char *bytes, size_t len, brew_row *out) {
@@ -400,9 +410,9 @@ static void begin_sink(void *state) {
     r->reader->begin(r->sink);
 }
 
-static int end_sink(void *state, brew_err *err) {
-    const reading *r = state;
-    return r->reader->end(r->sink, err);
+static int end_sinks(void **states, size_t n, brew_err *err) {
+    const reading *first = states[0];
+    return first->reader->end(first->reader->sinks, n, err);
 }
 
 int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *reject, void *arg,
@@ -420,7 +430,7 @@ int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *rej
     }
     const brew_rows_taker taker = {.take = take_row,
                                    .begin = begin_sink,
-                                   .end = end_sink,
+                                   .end = end_sinks,
                                    .states = states,
                                    .n_states = n,
                                    .pool = reader->pool,

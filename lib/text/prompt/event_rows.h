@@ -28,7 +28,7 @@ typedef struct brew_rows_of {
     int64_t at;             // of candidates; BREW_TIME_NEVER: their own column, if there is one
     brew_take_row_fn *take; // by a sink
     void (*begin)(void *sink);
-    int (*end)(void *sink, brew_err *err);
+    int (*end)(void **sinks, size_t n, brew_err *err);
     void **sinks; // [n_sinks]
     size_t n_sinks;
     brew_pool *pool;
@@ -39,15 +39,17 @@ int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *rej
 
 int brew_row_bad(brew_err *err, const char *why); // 1
 
-// The row as the three sorts want it, and back again: _of_unit from the key alone. `before` are the item's
-// events before this one. brew_row_unit_key is the length of what a unit's rows have in common;
-// brew_row_of_item returns that of what makes an event one.
+// The row as the three sorts want it, and back again: _of_unit from the key alone, behind which the row's time
+// stands. `before` are the item's events before this one.
 void brew_row_by_unit(const brew_row *row, brew_buf *out);
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out);
 void brew_row_by_member(const brew_row *row, uint64_t member_hash, uint64_t before, brew_buf *out);
-size_t brew_row_unit_key(const brew_task *task, const char *bytes);
 brew_row brew_row_of_unit(const brew_task *task, const char *key);
-size_t brew_row_of_item(const brew_task *task, const char *bytes, size_t len, brew_row *out);
+// From a string behind its length. The lengths of what its item's events, and all rows of its event, begin with.
+typedef struct brew_item_lens {
+    size_t item, event;
+} brew_item_lens;
+brew_item_lens brew_row_of_item(const brew_task *task, const unsigned char *string, brew_row *out);
 uint64_t brew_row_of_member(const brew_task *task, const char *bytes, size_t len,
                             brew_row *out); // before
 // Fills weight and context from the rest; the split it tells, or -1.

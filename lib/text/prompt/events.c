@@ -2,8 +2,8 @@
 // duplicates and count each item's earlier events; by member, for the reader. Rows travel as byte strings
 // whose order is the order wanted:
 //
-//     by unit:    log | member NUL | item NUL | key | time | action + 1 | rest
-//     by item:    table | item NUL | time | member NUL | log | key | action + 1 | rest
+//     by unit:    hash | log | member NUL | item NUL | key | time | action + 1 | rest
+//     by item:    hash of item | table | item NUL | time | member NUL | log | key | action + 1 | rest
 //     by member:  hash of member | member NUL | time | log | key | item NUL | action + 1 | rest | history
 //
 // with numbers big-endian and the sign of a time flipped. So ties are decided by contents alone. The key
@@ -30,7 +30,6 @@ struct brew_events {
         *by_time; // by_unit: only with units; by_time: only where the split's boundaries are shares
     brew_buf key;
     brew_field ahead; // the next member's first event, as it came off by_member
-    bool kept;        // what came off stays where it is
     bool rewound;
     int64_t *ends; // [n_logs] where each log ends: its units are known up to there
 };
@@ -40,7 +39,7 @@ typedef struct sink {
     const brew_events *events;
     size_t log;
     bool units;
-    brew_buf strings;
+    brew_strings strings;
     int64_t end; // the latest time
 } sink;
 
@@ -56,26 +55,34 @@ static int add_row(void *arg, const brew_row *row, brew_err *err) {
         return brew_row_bad(err, "the item is not in the item table");
     if (row->only_check) return 0;
     if (row->action >= 0 && row->time > s->end) s->end = row->time;
-    size_t begin = brew_sorter_begin(&s->strings);
+    size_t begin = brew_strings_begin(&s->strings);
     if (s->units)
-        brew_row_by_unit(row, &s->strings);
+        brew_row_by_unit(row, &s->strings.bytes);
     else
-        brew_row_by_item(s->events->task, row, &s->strings);
-    brew_sorter_end(&s->strings, begin);
+        brew_row_by_item(s->events->task, row, &s->strings.bytes);
+    brew_strings_end(&s->strings, begin);
     return 0;
 }
 
 static void begin_sink(void *arg) {
     sink *s = arg;
-    brew_buf_reset(&s->strings);
+    brew_strings_reset(&s->strings);
     s->end = INT64_MIN;
 }
 
-static int end_sink(void *arg, brew_err *err) {
-    const sink *s = arg;
-    if (s->end > s->events->ends[s->log]) s->events->ends[s->log] = s->end;
-    return brew_sorter_add_all(s->units ? s->events->by_unit : s->events->by_item, &s->strings,
-                               err);
+static int end_sinks(void **sinks, size_t n, brew_err *err) {
+    const sink *first = sinks[0];
+    const brew_events *events = first->events;
+    const brew_strings **lists = brew_calloc(n, sizeof *lists);
+    for (size_t i = 0; i < n; i++) {
+        const sink *s = sinks[i];
+        lists[i] = &s->strings;
+        if (s->end > events->ends[s->log]) events->ends[s->log] = s->end;
+    }
+    int status =
+        brew_sorter_add_lists(first->units ? events->by_unit : events->by_item, lists, n, err);
+    free(lists);
+    return status;
 }
 
 // All rows of a log's files, or the candidates.
@@ -96,7 +103,7 @@ static int read_log(brew_events *events, size_t log, char **files, size_t n_file
                            .at = options->at ? options->at : BREW_TIME_NEVER,
                            .take = add_row,
                            .begin = begin_sink,
-                           .end = end_sink,
+                           .end = end_sinks,
                            .sinks = all,
                            .n_sinks = n,
                            .pool = options->pool};
@@ -104,7 +111,7 @@ static int read_log(brew_events *events, size_t log, char **files, size_t n_file
     for (size_t k = 0; k < n_files && !status; k++)
         status = brew_rows_of_log(&reader, files[k], options->reject, options->arg, &events->counts,
                                   err);
-    for (size_t i = 0; i < n; i++) brew_buf_release(&sinks[i].strings);
+    for (size_t i = 0; i < n; i++) brew_buf_release(&sinks[i].strings.bytes);
     free(sinks);
     free(all);
     return status;
@@ -157,9 +164,10 @@ static int end_unit(brew_events *events, unit *u, brew_err *err) {
 
 static int pass_unit_row(brew_events *events, unit *u, const char *bytes, size_t len,
                          brew_err *err) {
-    size_t key_len = brew_row_unit_key(events->task, bytes);
-    const brew_log *log = &events->task->logs[(unsigned char)*bytes];
-    brew_key_cursor c = {bytes + key_len};
+    brew_row row = brew_row_of_unit(events->task, bytes);
+    const brew_log *log = &events->task->logs[row.log];
+    brew_key_cursor c = {row.key.ptr + row.key.len};
+    size_t key_len = (size_t)(c.at - bytes);
     int64_t time = brew_key_take_time(&c);
     uint64_t action = brew_key_take_u16(&c);
     if (u->key.len == key_len && !memcmp(u->key.ptr, bytes, key_len)) {
@@ -279,12 +287,7 @@ brew_events *brew_events_open(const brew_task *task, const brew_events_options *
     if (open_sorters(events, err) || read_all(events, err) ||
         (events->by_unit && make_units(events, err)) || count_items(events, err) ||
         (events->by_time && find_boundaries(events, err)) ||
-        brew_sorter_finish(events->by_member, err)) {
-        brew_events_close(events);
-        return NULL;
-    }
-    events->kept = !brew_sorter_runs(events->by_member);
-    if (look_ahead(events, err)) {
+        brew_sorter_finish(events->by_member, err) || look_ahead(events, err)) {
         brew_events_close(events);
         return NULL;
     }
@@ -296,7 +299,8 @@ static void add_event(const brew_events *events, brew_member *member) {
     const brew_task *task = events->task;
     const char *bytes = events->ahead.ptr;
     size_t len = events->ahead.len;
-    if (!events->kept) bytes = brew_arena_strndup(&member->arena, bytes, len);
+    bytes =
+        brew_arena_strndup(&member->arena, bytes, len); // one after the other, as they will be used
     if (!member->n) {
         member->id = bytes + 8;
         member->id_len = strlen(member->id);

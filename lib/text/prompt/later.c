@@ -1,10 +1,9 @@
-// One sort by time | 0 training, 1 test: a training event stands before the questions of its own moment,
-// so that at each one all questions passed are strictly earlier.
+// One sort by twice the time, and 1 for a test question: a training event stands before the questions of its
+// own moment, so that at each one all questions passed are strictly earlier.
 #include "text/prompt/later.h"
 
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "text/prompt/plan.h"
 #include "text/prompt/sorter.h"
@@ -13,7 +12,6 @@
 struct brew_later {
     const brew_task *task;
     brew_sorter *sorter;
-    brew_buf key;
 };
 
 bool brew_later_possible(const brew_task *task) {
@@ -34,7 +32,6 @@ brew_later *brew_later_new(const brew_task *task, size_t memory_bytes, brew_err 
 void brew_later_free(brew_later *later) {
     if (!later) return;
     brew_sorter_free(later->sorter);
-    brew_buf_release(&later->key);
     free(later);
 }
 
@@ -48,21 +45,21 @@ int brew_later_add(brew_later *later, const brew_member *member, brew_err *err) 
         if (e->action < 0 || e->gap || e->split == BREW_SPLIT_VALID) continue;
         if (test && task->asked && !task->asked[e->log]) continue;
         if (!test && (held_out || !brew_plan_is_known_to_train(task, e))) continue;
-        brew_buf_reset(&later->key);
-        brew_key_time(&later->key, e->time);
-        brew_buf_addc(&later->key, (char)test);
-        if (brew_sorter_add(later->sorter, later->key.ptr, later->key.len, err)) return -1;
+        char key[8];
+        brew_key_store(key, brew_key_of_time(2 * e->time + test));
+        if (brew_sorter_add(later->sorter, key, sizeof key, err)) return -1;
     }
     return 0;
 }
 
-int brew_later_share(brew_later *later, double *share, brew_err *err) {
+int brew_later_share(brew_later *later, brew_pool *pool, double *share, brew_err *err) {
     uint64_t n_train = 0, n_test = 0, pairs = 0;
     const unsigned char *bytes;
     size_t len;
+    brew_sorter_use(later->sorter, pool);
     int got = brew_sorter_finish(later->sorter, err) ? -1 : 1;
     while (got > 0 && (got = brew_sorter_next(later->sorter, &bytes, &len, err)) > 0) {
-        if (bytes[len - 1]) {
+        if (bytes[len - 1] & 1) {
             n_test++;
         } else {
             n_train++;

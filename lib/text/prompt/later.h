@@ -17,7 +17,7 @@ bool brew_later_possible(const brew_task *task);
 brew_later *brew_later_new(const brew_task *task, size_t memory_bytes, brew_err *err);
 void brew_later_free(brew_later *later); // NULL is fine
 int brew_later_add(brew_later *later, const brew_member *member, brew_err *err);
-// Once, behind the last add; 0 where there is nothing to compare.
-int brew_later_share(brew_later *later, double *share, brew_err *err);
+// Once, behind the last add, on the pool's threads (may be NULL); 0 where there is nothing to compare.
+int brew_later_share(brew_later *later, brew_pool *pool, double *share, brew_err *err);
 
 #endif

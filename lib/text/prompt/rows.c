@@ -74,8 +74,7 @@ static int end_part(const reading *r, size_t i, const brew_table *table, brew_ev
             return -1;
     }
     if (p->failure.code && err) *err = p->failure;
-    if (p->failure.code) return -1;
-    return taker->end ? taker->end(taker->states[i], err) : 0;
+    return p->failure.code ? -1 : 0;
 }
 
 int brew_rows_read(const char *path, const brew_source *as, const char *const *columns,
@@ -93,6 +92,7 @@ int brew_rows_read(const char *path, const brew_source *as, const char *const *c
         if (got < 0) status = -1;
         for (ptrdiff_t i = 0; i < got && !status; i++)
             status = end_part(&r, (size_t)i, table, counts, err);
+        if (!status && taker->end) status = taker->end(taker->states, (size_t)got, err);
     }
     for (size_t i = 0; i < n; i++) {
         free(r.parts[i].bad);

@@ -15,8 +15,9 @@ typedef struct brew_rows_taker {
     brew_row_fn *take;
     void (*begin)(
         void *state); // empties a state, which may be filled anew; NULL: one state, filled once
-    int (*end)(void *state, brew_err *err); // uses what it holds: 0, or -1; NULL: nothing to do
-    void **states;                          // [n_states]
+    // Uses what the first n states hold, in the order of the rows: 0, or -1. NULL: nothing to do.
+    int (*end)(void **states, size_t n, brew_err *err);
+    void **states; // [n_states]
     size_t n_states;
     brew_pool *pool;
     brew_reject_fn *reject; // NULL: the first bad row is an error

@@ -108,7 +108,8 @@ int brew_run_facts(brew_run *run, brew_json *summary, brew_err *err) {
     for (size_t i = 0; i < run->n_parts && !status; i++) {
         double share = 0;
         const char *name = run->parts[i].task->name;
-        if (run->parts[i].later) status = brew_later_share(run->parts[i].later, &share, err);
+        if (run->parts[i].later)
+            status = brew_later_share(run->parts[i].later, run->options.events.pool, &share, err);
         if (share > 0)
             say(run, true,
                 "%s: %.2g %% of training events are later than a test question, on average", name,

@@ -32,6 +32,7 @@ struct brew_sorter {
     size_t n_runs, runs_cap, n_heap;
     size_t *heap; // run numbers, smallest string first
     bool started;
+    unsigned char room[12]; // of a short string that is passing
 };
 
 static int compare_bytes(const unsigned char *a, size_t a_len, const unsigned char *b,
@@ -49,6 +50,10 @@ brew_sorter *brew_sorter_new(size_t memory_bytes, brew_pool *pool, brew_err *err
     if (!brew_slab_init(&sorter->slab, memory_bytes, "sorting", err)) return sorter;
     free(sorter);
     return NULL;
+}
+
+void brew_sorter_use(brew_sorter *sorter, brew_pool *pool) {
+    sorter->pool = pool;
 }
 
 void brew_sorter_free(brew_sorter *sorter) {
@@ -95,6 +100,33 @@ static int spill_write(brew_sorter *sorter, const void *bytes, size_t len, brew_
     return 0;
 }
 
+// The length of a string that stands in its entry's word.
+static const uint32_t short_lens[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+
+static inline bool is_short(const entry *e) {
+    const uint32_t *at = (const uint32_t *)(const void *)e->at;
+    return at >= short_lens && at <= &short_lens[8];
+}
+
+static inline entry entry_of(const unsigned char *at) {
+    size_t len = brew_sort_len(at);
+    return (entry){brew_sort_word(at + 4, len, 0),
+                   len > 8 ? at : (const unsigned char *)&short_lens[len]};
+}
+
+// The entry's string behind its length; a short one is written into room[12].
+static const unsigned char *string_of(const entry *e, unsigned char *room) {
+    if (!is_short(e)) return e->at;
+    memcpy(room, e->at, 4);
+    for (int i = 0; i < 8; i++) room[4 + i] = (unsigned char)(e->word >> (56 - 8 * i));
+    return room;
+}
+
+static int too_long(const brew_sorter *sorter, size_t len, brew_err *err) {
+    return brew_fail(err, BREW_DATA, "a row of %zu bytes is too long to sort in %zu", len,
+                     sorter->slab.bytes);
+}
+
 // Sorts what is in memory, writes it as a run, and starts afresh.
 static int spill(brew_sorter *sorter, brew_err *err) {
     if (sorter->fd < 0 && spill_open(sorter, err)) return -1;
@@ -106,7 +138,9 @@ static int spill(brew_sorter *sorter, brew_err *err) {
     brew_buf pending = {0};
     int status = 0;
     for (size_t i = 0; i < sorter->n_entries && !status; i++) {
-        brew_buf_add(&pending, e[i].at, 4 + (size_t)brew_sort_len(e[i].at));
+        unsigned char room[12];
+        const unsigned char *at = string_of(&e[i], room);
+        brew_buf_add(&pending, at, 4 + (size_t)brew_sort_len(at));
         if (pending.len < 1 << 16 && i + 1 < sorter->n_entries) continue;
         status = spill_write(sorter, pending.ptr, pending.len, err);
         brew_buf_reset(&pending);
@@ -119,28 +153,71 @@ static int spill(brew_sorter *sorter, brew_err *err) {
 }
 
 int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err *err) {
-    if (len > sorter->slab.bytes / 4)
-        return brew_fail(err, BREW_DATA, "a row of %zu bytes is too long to sort in %zu", len,
-                         sorter->slab.bytes);
-    size_t need = sorter->data_bytes + 4 + len + (sorter->n_entries + 1) * sizeof(entry);
+    if (len > sorter->slab.bytes / 4) return too_long(sorter, len, err);
+    size_t data = len > 8 ? 4 + len : 0;
+    size_t need = sorter->data_bytes + data + (sorter->n_entries + 1) * sizeof(entry);
     if (need > sorter->slab.bytes && spill(sorter, err)) return -1;
-    unsigned char *at = (unsigned char *)sorter->slab.ptr + sorter->data_bytes;
+    unsigned char *at = (unsigned char *)sorter->slab.ptr + sorter->data_bytes, room[12];
     uint32_t len32 = (uint32_t)len;
+    if (len <= 8) at = room;
     memcpy(at, &len32, sizeof len32);
     memcpy(at + 4, bytes, len);
-    sorter->data_bytes += 4 + len;
+    sorter->data_bytes += data;
     sorter->n_entries++;
-    *entries(sorter) = (entry){brew_sort_word(at + 4, len, 0), at};
+    *entries(sorter) = entry_of(at);
     return 0;
 }
 
-int brew_sorter_add_all(brew_sorter *sorter, const brew_buf *strings, brew_err *err) {
-    for (size_t at = 0; at < strings->len;) {
-        const unsigned char *string = (const unsigned char *)strings->ptr + at;
-        size_t len = brew_sort_len(string);
-        if (brew_sorter_add(sorter, string + 4, len, err)) return -1;
+// Lists that are copied into the slab, each to its own place.
+typedef struct copying {
+    const brew_strings *const *lists;
+    entry *entries;
+    unsigned char *data;
+} copying;
+
+static void copy_list(void *arg, size_t task, int worker) {
+    const copying *c = arg;
+    const brew_strings *list = c->lists[task];
+    entry *e = c->entries;
+    unsigned char *at = c->data;
+    (void)worker;
+    for (size_t i = 0; i < task; i++) {
+        e += c->lists[i]->n;
+        at += c->lists[i]->bytes.len;
+    }
+    if (list->n) memcpy(at, list->bytes.ptr, list->bytes.len);
+    for (size_t i = 0; i < list->n; i++, at += 4 + brew_sort_len(at)) e[i] = entry_of(at);
+}
+
+static int add_list(brew_sorter *sorter, const brew_strings *list, brew_err *err) {
+    const unsigned char *at = (const unsigned char *)list->bytes.ptr;
+    for (size_t i = 0; i < list->n; i++) {
+        size_t len = brew_sort_len(at);
+        if (brew_sorter_add(sorter, at + 4, len, err)) return -1;
         at += 4 + len;
     }
+    return 0;
+}
+
+int brew_sorter_add_lists(brew_sorter *sorter, const brew_strings *const *lists, size_t n,
+                          brew_err *err) {
+    size_t strings = sorter->n_entries, bytes = sorter->data_bytes;
+    for (size_t i = 0; i < n; i++) {
+        strings += lists[i]->n;
+        bytes += lists[i]->bytes.len;
+        if (lists[i]->longest > sorter->slab.bytes / 4)
+            return too_long(sorter, lists[i]->longest, err);
+    }
+    if (bytes + strings * sizeof(entry) > sorter->slab.bytes) {
+        for (size_t i = 0; i < n; i++)
+            if (add_list(sorter, lists[i], err)) return -1;
+        return 0;
+    }
+    copying c = {.lists = lists, .data = (unsigned char *)sorter->slab.ptr + sorter->data_bytes};
+    sorter->n_entries = strings;
+    sorter->data_bytes = bytes;
+    c.entries = entries(sorter);
+    brew_pool_run(sorter->pool, n, copy_list, &c);
     return 0;
 }
 
@@ -237,7 +314,7 @@ int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *l
         if (sorter->next_entry == sorter->n_entries) return 0;
         const entry *e = entries(sorter) + sorter->next_entry++;
         if (sorter->n_entries - sorter->next_entry > AHEAD) __builtin_prefetch(e[AHEAD].at);
-        const unsigned char *at = e->at;
+        const unsigned char *at = string_of(e, sorter->room);
         *bytes = at + 4;
         *len = brew_sort_len(at);
         return 1;
@@ -255,17 +332,26 @@ int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *l
     return 1;
 }
 
-ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, brew_sorted *out, size_t max, brew_buf *copies,
-                                brew_err *err) {
+ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, const unsigned char **out, size_t max,
+                                brew_buf *copies, brew_err *err) {
     size_t n = 0, at = 0;
     int got = 1;
     brew_buf_reset(copies);
-    for (; n < max; n++) {
-        got = brew_sorter_next(sorter, &out[n].bytes, &out[n].len, err);
-        if (got <= 0) break;
-        if (sorter->n_runs) brew_buf_add(copies, out[n].bytes, out[n].len);
+    if (!sorter->n_runs) { // short strings apart, they stay where they are
+        const entry *e = entries(sorter) + sorter->next_entry;
+        size_t left = sorter->n_entries - sorter->next_entry;
+        for (max = max < left ? max : left; n < max && !is_short(&e[n]); n++) out[n] = e[n].at;
+        sorter->next_entry += n;
+        if (n || !max) return (ptrdiff_t)n;
     }
-    for (size_t i = 0; sorter->n_runs && i < n; at += out[i++].len)
-        out[i].bytes = (const unsigned char *)copies->ptr + at;
+    for (; n < max; n++) {
+        const unsigned char *bytes;
+        size_t len;
+        got = brew_sorter_next(sorter, &bytes, &len, err);
+        if (got <= 0) break;
+        brew_buf_add(copies, bytes - 4, 4 + len);
+    }
+    for (size_t i = 0; i < n; i++, at += 4 + brew_sort_len(out[i - 1]))
+        out[i] = (const unsigned char *)copies->ptr + at;
     return got < 0 ? -1 : (ptrdiff_t)n;
 }

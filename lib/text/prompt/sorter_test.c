@@ -73,6 +73,44 @@ static void test_same_order(void) {
     brew_pool_free(pool);
 }
 
+// Strings added in lists and taken many at a time are those added and taken one by one.
+static void test_many(size_t memory, brew_pool *pool) {
+    enum { LISTS = 3, TAKEN = 100 };
+    brew_err err = {0};
+    brew_sorter *one = brew_sorter_new(memory, pool, &err),
+                *many = brew_sorter_new(memory, pool, &err);
+    brew_strings lists[LISTS] = {0};
+    const brew_strings *all[LISTS];
+    unsigned char bytes[64];
+    for (uint64_t i = 0; i < 9000 && !err.code; i++) {
+        brew_strings *list = &lists[i % LISTS];
+        size_t len = draw(i, bytes), begin = brew_strings_begin(list);
+        all[i % LISTS] = list;
+        brew_sorter_add(one, bytes, len, &err);
+        brew_buf_add(&list->bytes, bytes, len);
+        brew_strings_end(list, begin);
+        if (i % 1000 != 999) continue;
+        brew_sorter_add_lists(many, all, LISTS, &err);
+        for (int k = 0; k < LISTS; k++) brew_strings_reset(&lists[k]);
+    }
+    brew_sorter_finish(one, &err);
+    brew_sorter_finish(many, &err);
+    const unsigned char *strings[TAKEN], *want;
+    size_t len, n = 0, differ = 0;
+    brew_buf copies = {0};
+    ptrdiff_t got;
+    while ((got = brew_sorter_next_many(many, strings, TAKEN, &copies, &err)) > 0)
+        for (ptrdiff_t i = 0; i < got; i++, n++)
+            differ += brew_sorter_next(one, &want, &len, &err) <= 0 ||
+                      len != brew_sort_len(strings[i]) || memcmp(want, strings[i] + 4, len);
+    ok(!got && !err.code && n == 9000 && !differ, "9,000 strings by lists, in %zu runs",
+       brew_sorter_runs(many));
+    for (int k = 0; k < LISTS; k++) brew_buf_release(&lists[k].bytes);
+    brew_buf_release(&copies);
+    brew_sorter_free(one);
+    brew_sorter_free(many);
+}
+
 // Everything that comes from here on, `limit` strings at most.
 static void drain(brew_sorter *sorter, uint64_t limit, brew_buf *out) {
     brew_err err = {0};
@@ -128,6 +166,11 @@ static void test_edges(void) {
 
 int main(void) {
     test_same_order();
+    brew_pool *pool = brew_pool_new(3);
+    test_many((size_t)64 << 20, pool);
+    test_many(1, pool);
+    test_many(1, NULL);
+    brew_pool_free(pool);
     test_rewind((size_t)64 << 20);
     test_rewind(1);
     test_edges();

@@ -4,11 +4,12 @@
 
 enum {
     BUCKETS = 256,
-    SMALL = 24,   // entries that are sorted by insertion
-    AHEAD = 16,   // entries whose strings are called for in advance
-    PARTS = 4096, // at most, handed to a pool
-    ROUNDS = 16,  // of dividing the largest,
-    WORTH = 4096  // entries, if it has more
+    SMALL = 24,    // entries that are sorted by insertion
+    COPIED = 1024, // entries that are divided by a copy
+    AHEAD = 16,    // entries whose strings are called for in advance
+    PARTS = 4096,  // at most, handed to a pool
+    ROUNDS = 16,   // of dividing the largest,
+    WORTH = 4096   // entries, if it has more
 };
 
 typedef brew_sort_entry entry;
@@ -25,21 +26,20 @@ static inline void swap(entry *a, entry *b) {
     *b = t;
 }
 
-static bool less(const entry *a, const entry *b, size_t depth) {
-    if (a->word != b->word) return a->word < b->word;
-    size_t a_len = brew_sort_len(a->at), b_len = brew_sort_len(b->at);
-    size_t both = a_len < b_len ? a_len : b_len;
-    int order = both > depth ? memcmp(a->at + 4 + depth, b->at + 4 + depth, both - depth) : 0;
-    return order ? order < 0 : a_len < b_len;
-}
+static void sort(part p);
 
+// Sorts a few by their words, then each run of equal words by what is behind them.
 static void insert(const part *p) {
     entry *e = p->e;
     for (size_t i = 1; i < p->n; i++) {
         entry moving = e[i];
         size_t j = i;
-        for (; j && less(&moving, &e[j - 1], p->depth); j--) e[j] = e[j - 1];
+        for (; j && moving.word < e[j - 1].word; j--) e[j] = e[j - 1];
         e[j] = moving;
+    }
+    for (size_t from = 0, to; from < p->n; from = to) {
+        for (to = from + 1; to < p->n && e[to].word == e[from].word;) to++;
+        if (to - from > 1) sort((part){e + from, to - from, p->depth});
     }
 }
 
@@ -50,30 +50,65 @@ static uint64_t difference(const part *p) {
     return bits;
 }
 
-// From a part whose words are equal to what goes on behind them. Of strings that end here the shorter
-// come first, before all others.
+// How many bytes all strings have in common, which are `from` at least.
+static size_t common_prefix(const part *p, size_t from) {
+    const unsigned char *first = p->e[0].at + 4;
+    size_t common = brew_sort_len(p->e[0].at);
+    for (size_t i = 1; i < p->n && common > from; i++) {
+        const unsigned char *at = p->e[i].at + 4;
+        size_t k = from, len = brew_sort_len(p->e[i].at);
+        if (i + AHEAD < p->n) __builtin_prefetch(p->e[i + AHEAD].at + 4 + from);
+        if (len < common) common = len;
+        while (common - k >= 8 && !memcmp(first + k, at + k, 8)) k += 8;
+        while (k < common && first[k] == at[k]) k++;
+        common = k;
+    }
+    return common;
+}
+
+// From a part whose words are equal to what first differs behind them. Of strings that end here the
+// shorter come first, before all others.
 static void go_deeper(part *p) {
     entry *e = p->e;
     size_t ended = 0, done = 0, next = p->depth + 8;
     for (size_t i = 0; i < p->n; i++) {
-        if (i + AHEAD < p->n) __builtin_prefetch(e[i + AHEAD].at + 4 + next);
-        size_t len = brew_sort_len(e[i].at);
-        if (len > next)
-            e[i].word = brew_sort_word(e[i].at + 4, len, next);
-        else
-            ended++;
+        if (i + AHEAD < p->n) __builtin_prefetch(e[i + AHEAD].at);
+        if (brew_sort_len(e[i].at) <= next) swap(&e[ended++], &e[i]);
     }
     for (size_t len = p->depth; done < ended; len++)
-        for (size_t i = done; i < p->n; i++)
+        for (size_t i = done; i < ended; i++)
             if (brew_sort_len(e[i].at) == len) swap(&e[done++], &e[i]);
     *p = (part){e + ended, p->n - ended, next};
+    if (p->n < 2) return;
+    p->depth = common_prefix(p, next);
+    for (size_t i = 0; i < p->n; i++)
+        p->e[i].word = brew_sort_word(p->e[i].at + 4, brew_sort_len(p->e[i].at), p->depth);
+}
+
+// Brings entries into their buckets by a copy, or if they are many by swaps in place.
+static void scatter(const part *p, int shift, size_t begins[BUCKETS], const size_t ends[BUCKETS]) {
+    entry copy[COPIED];
+    if (p->n <= COPIED) {
+        memcpy(copy, p->e, p->n * sizeof *copy);
+        for (size_t i = 0; i < p->n; i++)
+            p->e[begins[copy[i].word >> shift & (BUCKETS - 1)]++] = copy[i];
+        return;
+    }
+    for (size_t b = 0; b < BUCKETS; b++)
+        while (begins[b] < ends[b]) { // each swap brings one entry home
+            size_t home = p->e[begins[b]].word >> shift & (BUCKETS - 1);
+            if (home == b)
+                begins[b]++;
+            else
+                swap(&p->e[begins[b]], &p->e[begins[home]++]);
+        }
 }
 
 // Divides a part by eight bits, moving p to where its words begin to differ. Bucket b then ends at
 // ends[b]. False: it is sorted.
 static bool divide(part *p, size_t ends[BUCKETS]) {
     uint64_t bits = 0;
-    while (p->n > SMALL && !(bits = difference(p))) go_deeper(p);
+    while (p->n > 1 && !(bits = difference(p))) go_deeper(p);
     if (p->n <= SMALL) {
         insert(p);
         return false;
@@ -85,14 +120,7 @@ static bool divide(part *p, size_t ends[BUCKETS]) {
         begins[b] = sum;
         ends[b] = sum += counts[b];
     }
-    for (size_t b = 0; b < BUCKETS; b++)
-        while (begins[b] < ends[b]) { // each swap brings one entry home
-            size_t home = p->e[begins[b]].word >> shift & (BUCKETS - 1);
-            if (home == b)
-                begins[b]++;
-            else
-                swap(&p->e[begins[b]], &p->e[begins[home]++]);
-        }
+    scatter(p, shift, begins, ends);
     return true;
 }
 

@@ -1,8 +1,8 @@
 // Private to sorter.c: byte strings in memory into the order of memcmp, a string before its extensions.
 //
 // An entry carries eight bytes of its string as a number, at first the first eight. Entries are divided
-// by the highest bits in which these differ; where none do, the next eight are fetched. So a string is
-// touched once for every eight bytes that it shares with another, not at every comparison.
+// by the highest bits in which these differ; where none do, the eight from where strings first differ are
+// fetched. So a string is touched a few times in all, not at every comparison.
 #ifndef BREW_TEXT_SORTSTRINGS_H
 #define BREW_TEXT_SORTSTRINGS_H
 
@@ -11,17 +11,13 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "text/prompt/sorter.h"
 
 typedef struct brew_sort_entry {
     uint64_t word; // the eight bytes, the first in the highest place, zeros behind the end
-    const unsigned char *at; // uint32 length, then the bytes
+    const unsigned char
+        *at; // uint32 length, then the bytes; these are not looked at if there are up to eight
 } brew_sort_entry;
-
-static inline uint32_t brew_sort_len(const unsigned char *at) {
-    uint32_t len;
-    memcpy(&len, at, sizeof len);
-    return len;
-}
 
 // The word of the bytes from a depth on.
 static inline uint64_t brew_sort_word(const unsigned char *bytes, size_t len, size_t depth) {
