@@ -102,7 +102,7 @@ static result run(brew_backend *be, const config *c, const stars *s, const uint8
     train->attend_keep(be, &c->shape, &s->layout, scale_of(c), c->window, wanted, qkv, &operand,
                        r.lse);
     r.out = brew_calloc(rows * (size_t)out_width_of(c), sizeof(float));
-    train->operand_rows(be, &operand, s->rows, r.out);
+    train->operand_rows(be, &operand, NULL, s->rows, r.out);
     train->attend_back(be, &c->shape, &s->layout, scale_of(c), c->window, wanted, qkv, r.out, r.lse,
                        dout, r.dqkv);
     be->ops->operand_release(be, &operand);

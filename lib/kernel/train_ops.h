@@ -59,13 +59,18 @@ typedef struct brew_train_ops {
     // dw = dy^T x, or dw += ..., in the layout of the weight's master; dy [M, N], x [M, C].
     void (*matmul_dw)(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
                       int64_t c, float *dw, bool add);
+    // sums = x^T x, or sums += ..., in the layout of a [C, C] weight, with the bits of matmul_dw. Only
+    // columns up to the row's own are there: what lies above the diagonal is undefined. x [M, C].
+    void (*gram)(brew_backend *be, const float *x, int64_t m, int64_t c, float *sums, bool add);
     // sums[n] = column sums of dy [M, N], or sums += ...
     void (*column_sums)(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
                         bool add);
 
     // ---- element by element ----
-    // An operand's rows as F32: the very values the product sees; rows [M, width].
-    void (*operand_rows)(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+    // An operand's rows as F32: the very values the product sees; rows [M, width]. list: which rows
+    // (host memory, [M]); NULL: the first M.
+    void (*operand_rows)(brew_backend *be, const brew_operand *a, const int64_t *list, int64_t m,
+                         float *rows);
     // out = silu(g) u, where gu [M, 2F] holds g in its first F columns, u in the others. The bits of
     // ops->matmul_swiglu on equal products.
     void (*swiglu)(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);

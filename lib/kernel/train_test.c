@@ -68,7 +68,7 @@ static bool check_forward(brew_backend *be, int64_t m, int64_t n, int64_t c) {
     ops->matmul(be, &a, m, learnt, y + m * n, false);
     bool good = !memcmp(y, y + m * n, (size_t)(m * n) * sizeof *y);
     float *values = operand_values(be, &a, m);
-    ops->train->operand_rows(be, &a, m, rows);
+    ops->train->operand_rows(be, &a, NULL, m, rows);
     for (int64_t i = 0; i < m * c; i++) good &= values[i] == rows[i];
     for (int64_t row = 0; row < n; row++)
         ops->train->weight_unpack(be, n, c, row, 1, master, back + row * c);
@@ -141,6 +141,39 @@ static bool check_chains(brew_backend *be, int64_t m, int64_t n, int64_t c) {
     return !wrong;
 }
 
+// A Gram matrix has the bits of matmul_dw up to the diagonal, in one call or two; rows of an operand may be
+// picked.
+static bool check_gram(brew_backend *be, int64_t m, int64_t c) {
+    const brew_train_ops *train = be->ops->train;
+    float *x = random_floats(1, m * c), *want = dw_rows(be, x, x, m, c, c, NULL, 0);
+    float *sums = random_floats(2, train->weight_floats(be, c, c)), *rows = random_floats(3, c * c);
+    int64_t wrong = 0, cut = m / 4 * 2, list[2] = {m - 1, m / 2};
+    train->gram(be, x, cut, c, sums, false);
+    train->gram(be, x + cut * c, m - cut, c, sums, true);
+    if (is_ref(be)) train->gram(be, x, m, c, sums, false);
+    train->weight_unpack(be, c, c, 0, c, sums, rows);
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t j = 0; j <= i; j++) wrong += rows[i * c + j] != want[i * c + j];
+    brew_operand a = operand_of(be, m, c);
+    float *gain = random_floats(4, c), *all = random_floats(5, m * c),
+          *some = random_floats(6, 2 * c);
+    be->ops->norm(be, x, m, c, gain, 1e-5, &a);
+    train->operand_rows(be, &a, NULL, m, all);
+    train->operand_rows(be, &a, list, 2, some);
+    for (int i = 0; i < 2; i++)
+        wrong += memcmp(some + i * c, all + list[i] * c, (size_t)c * sizeof *all) != 0;
+    be->ops->operand_release(be, &a);
+    free(x), free(want), free(sums), free(rows), free(gain), free(all), free(some);
+    return !wrong;
+}
+
+static void test_gram(brew_backend *be) {
+    bool good = true;
+    for (int64_t c = 1; c <= 100; c += 11) good &= check_gram(be, 1 + c % 29, c);
+    good &= check_gram(be, 1030, 33) && check_gram(be, 40, 576);
+    ok(good, "%s %s: Gram matrices, and rows that are picked", be->level, precision_name(be));
+}
+
 static void test_products(brew_backend *be, brew_backend *ref) {
     const int64_t shapes[][3] = {{1, 1, 1},    {5, 7, 3},     {12, 32, 64},  {13, 33, 65},
                                  {24, 11, 13}, {37, 65, 131}, {261, 40, 96}, {1030, 35, 25}};
@@ -176,7 +209,7 @@ static bool check_swiglu(brew_backend *be, brew_backend *ref, int64_t m, int64_t
     }
     brew_operand out = operand_of(be, m, f);
     be->ops->train->swiglu(be, gu, m, f, &out);
-    be->ops->train->operand_rows(be, &out, m, rows);
+    be->ops->train->operand_rows(be, &out, NULL, m, rows);
     bool good = near_ref(dgu[0], dgu[1], m * 2 * f, 2e-5, 1e-4);
     good &= near_ref(h[0], h[1], m * f, bf16 ? 1.0 / 128 : 2e-6, 1e-12);
     good &= !memcmp(rows, h[0], (size_t)(m * f) * sizeof *rows);
@@ -200,10 +233,10 @@ static bool check_fused(brew_backend *be, int64_t m, int64_t f, int64_t c) {
     brew_operand a = operand_of(be, m, c), out = operand_of(be, m, f);
     ops->norm(be, x, m, c, gain, 1e-5, &a);
     ops->matmul_swiglu(be, &a, m, fused, &out);
-    ops->train->operand_rows(be, &out, m, rows);
+    ops->train->operand_rows(be, &out, NULL, m, rows);
     ops->matmul(be, &a, m, plain, gu, false);
     ops->train->swiglu(be, gu, m, f, &out);
-    ops->train->operand_rows(be, &out, m, rows + m * f);
+    ops->train->operand_rows(be, &out, NULL, m, rows + m * f);
     bool same = !memcmp(rows, rows + m * f, (size_t)(m * f) * sizeof *rows);
     ops->weight_free(be, fused), ops->weight_free(be, plain);
     ops->operand_release(be, &a), ops->operand_release(be, &out);
@@ -404,6 +437,7 @@ int main(void) {
             brew_backend *be = open_level(*level, precision, 2);
             brew_backend *ref = open_level("ref", precision, 2);
             test_products(be, ref);
+            test_gram(be);
             test_no_rows(be);
             test_rows(be, ref);
             if (precision == BREW_PRECISION_F32) {

@@ -37,9 +37,11 @@ typedef struct pass {
     brew_probe_fn *probe;
     void *probe_arg;
     unsigned probes;
-    float *probed; // [rows, width], grown
-    int64_t *rows; // [rows] of the star: the block's, or those read of it
-    size_t probed_cap, rows_cap;
+    const uint8_t *probe_rows;
+    float *probed; // [n_seen, width], grown
+    // The rows that are shown: of the block or of those read of it, and of the star.
+    int64_t *list, *rows, n_seen;
+    size_t probed_cap, list_cap, rows_cap;
     brew_forward_result *result;
 } pass;
 
@@ -140,28 +142,36 @@ static int64_t fill_rows(pass *p) {
     return n_read;
 }
 
-// Which rows of the star a probe of the block sees: all, or those read.
-static void number_rows(pass *p, bool read) {
+static void see_row(pass *p, int64_t row, int64_t of_star, uint8_t bit) {
+    if (p->probe_rows && !(p->probe_rows[of_star] & bit)) return;
+    p->list[p->n_seen] = row;
+    p->rows[p->n_seen++] = of_star;
+}
+
+// Which rows a probe of the block sees: of all, or of those read.
+static void list_rows(pass *p, bool read) {
     const brew_blocks *b = &p->blocks;
     if (!p->probe) return;
+    BREW_GROW(p->list, (size_t)b->n_rows, p->list_cap);
     BREW_GROW(p->rows, (size_t)b->n_rows, p->rows_cap);
+    p->n_seen = 0;
     for (size_t i = 0; !read && i < b->n_spans; i++)
         for (int64_t k = 0; k < b->spans[i].rows; k++)
-            p->rows[b->spans[i].row + k] = b->span_starts[i] + k;
+            see_row(p, b->spans[i].row + k, b->span_starts[i] + k, 1);
     for (size_t i = 0; read && i < b->n_readings; i++)
-        p->rows[i] = b->readings[b->first_reading + i].row;
+        see_row(p, (int64_t)i, b->readings[b->first_reading + i].row, 2);
 }
 
 // Hands rows of an operand, or rows of F32, to whoever wants to look at them.
 static void show(pass *p, int64_t layer, enum brew_probe what, const brew_operand *a,
-                 const float *x, int64_t m, int64_t width) {
-    if (!p->probe || !(p->probes & what)) return;
-    BREW_GROW(p->probed, (size_t)(m * width), p->probed_cap);
+                 const float *x, int64_t width) {
+    if (!p->probe || !(p->probes & what) || !p->n_seen) return;
+    BREW_GROW(p->probed, (size_t)(p->n_seen * width), p->probed_cap);
     if (a)
-        p->ops->train->operand_rows(p->be, a, m, p->probed);
+        p->ops->train->operand_rows(p->be, a, p->list, p->n_seen, p->probed);
     else
-        p->ops->download(p->be, p->probed, x, (size_t)(m * width) * sizeof *x);
-    brew_probed seen = {layer, what, p->probed, p->rows, m, width};
+        p->ops->gather(p->be, x, width, p->list, p->n_seen, p->probed);
+    brew_probed seen = {layer, what, p->probed, p->rows, p->n_seen, width};
     p->probe(p->probe_arg, &seen);
 }
 
@@ -172,10 +182,10 @@ static void run_mlp(pass *p, int64_t l, float *x, int64_t m) {
     p->ops->norm(p->be, x, m, c->width, layer->mlp_gain, c->norm_eps, &ws->normed);
     p->ops->quantise(p->be, &ws->normed, m, layer->gate_up);
     p->ops->matmul_swiglu(p->be, &ws->normed, m, layer->gate_up, &ws->mlp);
-    show(p, l, BREW_PROBE_MLP, &ws->mlp, NULL, m, c->mlp);
+    show(p, l, BREW_PROBE_MLP, &ws->mlp, NULL, c->mlp);
     p->ops->quantise(p->be, &ws->mlp, m, layer->down);
     p->ops->matmul(p->be, &ws->mlp, m, layer->down, x, true);
-    show(p, l, BREW_PROBE_RESIDUAL, NULL, x, m, c->width);
+    show(p, l, BREW_PROBE_RESIDUAL, NULL, x, c->width);
 }
 
 // All layers. Leaves the final residual stream of the rows read in ws->picked.
@@ -185,7 +195,7 @@ static void run_layers(pass *p, int64_t n_read) {
     const brew_ops *ops = p->ops;
     brew_workspace *ws = &p->model->workspace;
     double scale = 1 / sqrt((double)c->head_dim);
-    number_rows(p, false);
+    list_rows(p, false);
     ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
     for (int64_t l = 0; l < c->layers; l++) {
         const brew_layer *layer = &p->model->layers[l];
@@ -201,15 +211,15 @@ static void run_layers(pass *p, int64_t n_read) {
         ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
                     last ? ws->wanted : NULL, &ws->attended);
         if (!last) {
-            show(p, l, BREW_PROBE_ATTENDED, &ws->attended, NULL, b->n_rows, ws->attended.width);
+            show(p, l, BREW_PROBE_ATTENDED, &ws->attended, NULL, ws->attended.width);
             ops->quantise(p->be, &ws->attended, b->n_rows, layer->out);
             ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
             run_mlp(p, l, ws->x, b->n_rows);
         } else {
             ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
             ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
-            number_rows(p, true);
-            show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, n_read, ws->read.width);
+            list_rows(p, true);
+            show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, ws->read.width);
             ops->quantise(p->be, &ws->read, n_read, layer->out);
             ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
             run_mlp(p, l, ws->picked, n_read);
@@ -328,6 +338,7 @@ int brew_model_forward(brew_model *model, const brew_star *star,
         p.probe = options->probe;
         p.probe_arg = options->probe_arg;
         p.probes = options->probes;
+        p.probe_rows = options->probe_rows;
         p.all_rows = options->all_rows;
     }
     p.last = c->layers - 1;
@@ -338,6 +349,7 @@ int brew_model_forward(brew_model *model, const brew_star *star,
     drop_caches(&p, true);
     free(p.caches);
     free(p.probed);
+    free(p.list);
     free(p.rows);
     if (p.empty) p.ops->kv_free(p.be, p.empty);
     brew_blocks_release(&p.blocks);

@@ -45,7 +45,7 @@ static void normed_rows(brew_learner *learner, const float *x, int64_t m, int64_
     const brew_config *c = &learner->config;
     brew_activations *act = &learner->act;
     be->ops->norm(be, x, m, c->width, brew_value(learner, gain), c->norm_eps, &act->normed);
-    be->ops->train->operand_rows(be, &act->normed, m, act->xn);
+    be->ops->train->operand_rows(be, &act->normed, NULL, m, act->xn);
 }
 
 static void norm_back(brew_learner *learner, const float *x, int64_t m, int64_t gain,

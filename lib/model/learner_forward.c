@@ -84,7 +84,7 @@ void brew_learner_attention(brew_learner *learner, int64_t l, bool keep) {
     ops->train->attend_keep(be, &learner->shape, &who, 1 / sqrt((double)c->head_dim),
                             c->layer_windowed[l] ? c->window : 0, last ? act->wanted : NULL,
                             rotated, &act->attended, k->lse);
-    if (keep) ops->train->operand_rows(be, &act->attended, M, k->att);
+    if (keep) ops->train->operand_rows(be, &act->attended, NULL, M, k->att);
     if (!last) {
         ops->matmul(be, &act->attended, M, layer->out.operand, k->x_mid, false);
         ops->train->add(be, k->x_mid, k->x_in, M * c->width);

@@ -45,6 +45,9 @@ typedef struct brew_model brew_model;
 
 // dir must outlive the model (tables view its tensors).
 brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err);
+// A model of this shape and type whose weights mean nothing and whose tensors share their memory: for timings.
+// Nothing is read; config may go.
+brew_model *brew_model_sketch(const brew_config *config, brew_backend *be, brew_err *err);
 void brew_model_free(brew_model *model);
 const brew_config *brew_model_config(const brew_model *model);
 brew_backend *brew_model_backend(const brew_model *model);
@@ -91,7 +94,9 @@ typedef struct brew_forward_options {
     brew_probe_fn *probe;
     void *probe_arg;
     unsigned probes; // what it is shown, of enum brew_probe
-    bool all_rows;   // every row goes through all layers, whether it is read or not
+    // [ids of the star] bit 0: the row is shown; bit 1: so where only rows read are left; NULL: all are.
+    const uint8_t *probe_rows;
+    bool all_rows; // every row goes through all layers, whether it is read or not
 } brew_forward_options;
 
 typedef struct brew_forward_result {

@@ -4,8 +4,22 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "model/config.h"
 #include "model/names.h"
+
+// The tensor of a role in the directory; a sketch's is a view of what was drawn for all of them.
+static int find(const brew_model *model, enum brew_role role, int64_t layer, brew_tensor *out,
+                brew_err *err) {
+    if (model->dir) return brew_role_find(&model->config, model->dir, role, layer, out, err);
+    int64_t shape[2];
+    brew_role_shape(&model->config, role, shape);
+    *out = (brew_tensor){.data = model->drawn,
+                         .dtype = BREW_F32,
+                         .n_dims = brew_role_matrix(role) ? 2 : 1,
+                         .shape = {shape[0], shape[1]}};
+    return 0;
+}
 
 // A weight of one to three parts, with biases if `bias` is a role.
 static brew_weight *pack(const brew_model *model, const enum brew_role *roles, size_t n,
@@ -16,10 +30,9 @@ static brew_weight *pack(const brew_model *model, const enum brew_role *roles, s
     bool biased = bias != BREW_ROLES && brew_role_used(&model->config, bias);
     int status = 0;
     for (size_t i = 0; i < n && status == 0; i++) {
-        status = brew_role_find(&model->config, model->dir, roles[i], layer, &parts[i], err);
+        status = find(model, roles[i], layer, &parts[i], err);
         if (status == 0 && biased)
-            status = brew_role_find(&model->config, model->dir, (enum brew_role)(bias + i), layer,
-                                    &biases[i], err);
+            status = find(model, (enum brew_role)(bias + i), layer, &biases[i], err);
         part_ptrs[i] = &parts[i];
         bias_ptrs[i] = &biases[i];
     }
@@ -28,7 +41,7 @@ static brew_weight *pack(const brew_model *model, const enum brew_role *roles, s
     if (status == 0)
         weight = be->ops->weight_new(be, part_ptrs, biased ? bias_ptrs : NULL, n, form, err);
     for (size_t i = 0; i < n; i++) {
-        if (parts[i].data) brew_modeldir_forget(model->dir, &parts[i]);
+        if (model->dir && parts[i].data) brew_modeldir_forget(model->dir, &parts[i]);
         brew_role_release(&parts[i]);
     }
     return weight;
@@ -38,7 +51,7 @@ static brew_weight *pack(const brew_model *model, const enum brew_role *roles, s
 static int load_gain(brew_model *model, enum brew_role role, int64_t layer, float **place,
                      float *host, float **out, brew_err *err) {
     brew_tensor tensor;
-    if (brew_role_find(&model->config, model->dir, role, layer, &tensor, err) < 0) return -1;
+    if (find(model, role, layer, &tensor, err) < 0) return -1;
     brew_tensor_rows(&tensor, 0, 1, host);
     *out = *place;
     model->be->ops->upload(model->be, *place, host, (size_t)tensor.shape[0] * sizeof(float));
@@ -86,14 +99,14 @@ static int load_layer(brew_model *model, int64_t l, brew_err *err) {
 
 static int load_tables(brew_model *model, brew_err *err) {
     brew_tensor tensor;
-    if (brew_role_find(&model->config, model->dir, BREW_EMBEDDING, 0, &tensor, err) < 0) return -1;
+    if (find(model, BREW_EMBEDDING, 0, &tensor, err) < 0) return -1;
     model->embedding = model->be->ops->table_new(model->be, &tensor, err);
     if (!model->embedding) return -1;
     if (model->config.tied) {
         model->head = model->embedding;
         return 0;
     }
-    if (brew_role_find(&model->config, model->dir, BREW_HEAD, 0, &tensor, err) < 0) return -1;
+    if (find(model, BREW_HEAD, 0, &tensor, err) < 0) return -1;
     model->head_scales = tensor.row_scales;
     model->head = model->be->ops->table_new(model->be, &tensor, err);
     return model->head ? 0 : -1;
@@ -116,6 +129,14 @@ int brew_rope_reserve(brew_backend *be, const brew_config *config, int64_t posit
     return 0;
 }
 
+static int load(brew_model *model, brew_err *err) {
+    model->layers = brew_calloc((size_t)model->config.layers, sizeof *model->layers);
+    if (load_tables(model, err) < 0 || load_gains(model, err) < 0) return -1;
+    for (int64_t l = 0; l < model->config.layers; l++)
+        if (load_layer(model, l, err) < 0) return -1;
+    return 0;
+}
+
 brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err) {
     brew_model *model = brew_calloc(1, sizeof *model);
     model->dir = dir;
@@ -124,14 +145,44 @@ brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err
         free(model);
         return NULL;
     }
-    model->layers = brew_calloc((size_t)model->config.layers, sizeof *model->layers);
-    int status = brew_role_refuse_others(&model->config, dir, err);
-    if (status == 0) status = load_tables(model, err);
-    if (status == 0) status = load_gains(model, err);
-    for (int64_t l = 0; l < model->config.layers && status == 0; l++)
-        status = load_layer(model, l, err);
-    if (status == 0) return model;
+    if (brew_role_refuse_others(&model->config, dir, err) == 0 && load(model, err) == 0)
+        return model;
     brew_err_context(err, "%s", brew_modeldir_name(dir));
+    brew_model_free(model);
+    return NULL;
+}
+
+// Values of a size that norms and softmax do not mind.
+static float *draw(const brew_config *config) {
+    enum { PERIOD = 4093 };
+    int64_t most = 1;
+    for (int role = 0; role < BREW_ROLES; role++) {
+        int64_t shape[2];
+        if (!brew_role_used(config, (enum brew_role)role)) continue;
+        brew_role_shape(config, (enum brew_role)role, shape);
+        if (shape[0] * shape[1] > most) most = shape[0] * shape[1];
+    }
+    float *drawn = brew_realloc_array(NULL, (size_t)most, sizeof *drawn);
+    for (int64_t i = 0; i < most; i++)
+        drawn[i] = i < PERIOD ? (float)(0.1 * brew_rand_unit(1, 0, (uint64_t)i) - 0.05)
+                              : drawn[i - PERIOD];
+    return drawn;
+}
+
+brew_model *brew_model_sketch(const brew_config *config, brew_backend *be, brew_err *err) {
+    brew_model *model = brew_calloc(1, sizeof *model);
+    size_t layers = (size_t)config->layers;
+    model->be = be;
+    model->config = *config;
+    model->config.scheme = BREW_F32;
+    model->config.unquantised = NULL;
+    model->config.n_unquantised = 0;
+    model->config.rope_freq_factors = NULL; // they change no timing
+    model->config.layer_windowed = brew_calloc(layers, sizeof *config->layer_windowed);
+    memcpy(model->config.layer_windowed, config->layer_windowed,
+           layers * sizeof *config->layer_windowed);
+    model->drawn = draw(&model->config);
+    if (load(model, err) == 0) return model;
     brew_model_free(model);
     return NULL;
 }
@@ -140,7 +191,7 @@ void brew_model_free(brew_model *model) {
     if (!model) return;
     brew_backend *be = model->be;
     brew_workspace_release(&model->workspace, be);
-    for (int64_t l = 0; l < model->config.layers; l++) {
+    for (int64_t l = 0; l < model->config.layers && model->layers; l++) {
         brew_weight *weights[] = {model->layers[l].qkv, model->layers[l].out,
                                   model->layers[l].gate_up, model->layers[l].down};
         for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
@@ -152,6 +203,7 @@ void brew_model_free(brew_model *model) {
     free((float *)(uintptr_t)model->head_scales);
     if (model->rope) be->ops->rope_free(be, model->rope);
     if (model->gains) be->ops->free(be, model->gains);
+    free(model->drawn);
     brew_config_release(&model->config);
     free(model);
 }

@@ -12,7 +12,8 @@ typedef struct brew_layer {
 } brew_layer;
 
 struct brew_model {
-    const brew_modeldir *dir; // borrowed
+    const brew_modeldir *dir; // borrowed; NULL: a sketch
+    float *drawn;             // of a sketch: what all tensors view
     brew_backend *be;         // borrowed
     brew_config config;
     brew_layer *layers;           // [L]

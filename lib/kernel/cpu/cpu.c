@@ -25,6 +25,7 @@ static const brew_train_ops train_ops = {
     .weight_refresh = brew_cpu_weight_refresh,
     .matmul_dx = brew_cpu_matmul_dx,
     .matmul_dw = brew_cpu_matmul_dw,
+    .gram = brew_cpu_gram,
     .column_sums = brew_cpu_column_sums,
     .operand_rows = brew_cpu_operand_rows,
     .swiglu = brew_cpu_swiglu,

@@ -189,8 +189,14 @@ static void dw_tile(const struct brew_cpu_product *job, const void *a, const voi
     (job->add ? job->kernels->tile_on : job->kernels->tile)(job->steps, a, b, rows, c, PANEL);
 }
 
-void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
-                        int64_t c, float *dw, bool add) {
+// Nothing where all of a tile's rows are columns beyond the panel's outputs.
+static void gram_tile(const struct brew_cpu_product *job, const void *a, const void *b, int64_t row,
+                      int rows, int64_t panel) {
+    if (row < (panel + 1) * PANEL) dw_tile(job, a, b, row, rows, panel);
+}
+
+static void over_rows(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
+                      int64_t c, float *dw, bool add, bool triangle) {
     const struct brew_cpu_kernels *kernels = brew_cpu_kernels(be);
     if (m == 0 && !add) brew_cpu_zero(be, dw, (size_t)brew_cpu_weight_floats(be, n, c) * 4);
     for (int64_t row = 0; row < m; row += DW_ROWS, add = true) {
@@ -200,7 +206,7 @@ void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64
         weave(be, x + row * c, rows, c, TILE_ROWS, a);
         weave(be, dy + row * n, rows, n, PANEL, b);
         struct brew_cpu_product product = {.kernels = kernels,
-                                           .tile = dw_tile,
+                                           .tile = triangle ? gram_tile : dw_tile,
                                            .a = a,
                                            .b = b,
                                            .m = c,
@@ -212,4 +218,13 @@ void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64
                                            .y = dw};
         brew_cpu_product(be, &product);
     }
+}
+
+void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
+                        int64_t c, float *dw, bool add) {
+    over_rows(be, dy, x, m, n, c, dw, add, false);
+}
+
+void brew_cpu_gram(brew_backend *be, const float *x, int64_t m, int64_t c, float *sums, bool add) {
+    over_rows(be, x, x, m, c, c, sums, add, true);
 }

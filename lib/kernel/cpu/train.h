@@ -18,11 +18,13 @@ void brew_cpu_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew
                         float *dx, bool add);
 void brew_cpu_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
                         int64_t c, float *dw, bool add);
+void brew_cpu_gram(brew_backend *be, const float *x, int64_t m, int64_t c, float *sums, bool add);
 
 // train_rows.c
 void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
                           bool add);
-void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, const int64_t *list, int64_t m,
+                           float *rows);
 void brew_cpu_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
 void brew_cpu_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
                           float *dgu, float *h);

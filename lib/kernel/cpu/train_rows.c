@@ -22,6 +22,7 @@ struct rows_job {
     float *out, *out2;
     const brew_operand *operand;
     const int32_t *ids;
+    const int64_t *list;
     struct brew_cpu_scratch scratch;
 };
 
@@ -40,17 +41,19 @@ void brew_cpu_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t 
     brew_cpu_run(be, (size_t)divide_up(n, COLUMNS), sums_task, &job);
 }
 
-static void operand_task(void *arg, size_t row, int worker) {
+static void operand_task(void *arg, size_t task, int worker) {
     (void)worker;
     const struct rows_job *job = arg;
-    const char *tile = (const char *)job->operand->data +
-                       (int64_t)row / TILE_ROWS * tile_bytes(job->kernels, job->c);
-    job->kernels->take(tile, (int)((int64_t)row % TILE_ROWS), job->c,
-                       job->out + (int64_t)row * job->c);
+    int64_t row = job->list ? job->list[task] : (int64_t)task;
+    const char *tile =
+        (const char *)job->operand->data + row / TILE_ROWS * tile_bytes(job->kernels, job->c);
+    job->kernels->take(tile, (int)(row % TILE_ROWS), job->c, job->out + (int64_t)task * job->c);
 }
 
-void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows) {
+void brew_cpu_operand_rows(brew_backend *be, const brew_operand *a, const int64_t *list, int64_t m,
+                           float *rows) {
     struct rows_job job = {.kernels = brew_cpu_kernels(be), .c = a->width, .out = rows};
+    job.list = list;
     job.operand = a;
     brew_cpu_run(be, (size_t)m, operand_task, &job);
 }

@@ -8,6 +8,7 @@ static const brew_train_ops train_ops = {
     .weight_refresh = brew_ref_weight_refresh,
     .matmul_dx = brew_ref_matmul_dx,
     .matmul_dw = brew_ref_matmul_dw,
+    .gram = brew_ref_gram,
     .column_sums = brew_ref_column_sums,
     .operand_rows = brew_ref_operand_rows,
     .swiglu = brew_ref_swiglu,

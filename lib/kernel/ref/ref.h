@@ -97,6 +97,7 @@ void brew_ref_matmul_dx(brew_backend *be, const float *dy, int64_t m, const brew
                         float *dx, bool add);
 void brew_ref_matmul_dw(brew_backend *be, const float *dy, const float *x, int64_t m, int64_t n,
                         int64_t c, float *dw, bool add);
+void brew_ref_gram(brew_backend *be, const float *x, int64_t m, int64_t c, float *sums, bool add);
 void brew_ref_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
                           bool add);
 double brew_ref_sum_squares(brew_backend *be, const float *x, int64_t n);
@@ -104,7 +105,8 @@ void brew_ref_adamw(brew_backend *be, const brew_adamw *step, float *w, const fl
                     float *v, int64_t n);
 
 // train_rows.c: what works row by row
-void brew_ref_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows);
+void brew_ref_operand_rows(brew_backend *be, const brew_operand *a, const int64_t *list, int64_t m,
+                           float *rows);
 void brew_ref_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out);
 void brew_ref_swiglu_back(brew_backend *be, const float *gu, const float *dh, int64_t m, int64_t f,
                           float *dgu, float *h);

@@ -93,6 +93,10 @@ void brew_ref_matmul_dw(brew_backend *be, const float *dy, const float *x, int64
     brew_pool_run(be->pool, (size_t)n, dw_row, &job);
 }
 
+void brew_ref_gram(brew_backend *be, const float *x, int64_t m, int64_t c, float *sums, bool add) {
+    brew_ref_matmul_dw(be, x, x, m, c, c, sums, add);
+}
+
 void brew_ref_column_sums(brew_backend *be, const float *dy, int64_t m, int64_t n, float *sums,
                           bool add) {
     (void)be;

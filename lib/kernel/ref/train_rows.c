@@ -7,9 +7,13 @@
 #include "base/mem.h"
 #include "kernel/ref/ref.h"
 
-void brew_ref_operand_rows(brew_backend *be, const brew_operand *a, int64_t m, float *rows) {
+void brew_ref_operand_rows(brew_backend *be, const brew_operand *a, const int64_t *list, int64_t m,
+                           float *rows) {
     (void)be;
-    memcpy(rows, a->data, (size_t)(m * a->width) * sizeof *rows);
+    const float *from = a->data;
+    for (int64_t i = 0; i < m; i++)
+        memcpy(rows + i * a->width, from + (list ? list[i] : i) * a->width,
+               (size_t)a->width * sizeof *rows);
 }
 
 void brew_ref_swiglu(brew_backend *be, const float *gu, int64_t m, int64_t f, brew_operand *out) {
