@@ -38,6 +38,25 @@ same cut/config.json three/config.json "the same choice"
 exits 0 "without repair" brew-prune -q -m "$tiny" -o plain --mlp 0.75 --heads 0.5 --multiple 4 --no-repair calib.tar
 ok "the weights are others" sh -c "! cmp -s cut/model.safetensors plain/model.safetensors"
 
+exits 0 "by slopes, without exchanges" brew-prune -m "$tiny" -o slopes --mlp 0.75 --heads 0.5 --multiple 4 \
+    --importance taylor --swaps 0 calib.tar
+says 'after 0 exchanges' "which is said"
+is "$(jq -c '.[-1].arguments | [.importance, .swaps]' slopes/brew.json)" '["taylor",0]' "and kept"
+ok "the choice is another" sh -c "! cmp -s slopes/model.safetensors cut/model.safetensors"
+ok "and scores" brew-score -m slopes -o scores.jsonl test.jsonl
+exits 0 "few rows" brew-prune -q -m "$tiny" -o few --mlp 0.75 --rows 50 --swaps 3 calib.tar
+is "$(jq -c '.[-1].arguments | [.rows, .swaps]' few/brew.json)" '[50,3]' "are told"
+
+exits 0 "a number of parameters" brew-prune -m "$tiny" -o sized --parameters 60k --layers 1.0 --summary sized.json calib.tar
+ok "is come near" jq -e '.parameters > 59000 and .parameters < 61000 and .layers == 2' sized.json
+is "$(config sized intermediate_size)" "$(jq .mlp sized.json)" "in the file, too"
+# on a busy machine no shape of so small a model may come near
+brew-prune -m "$tiny" --latency 0.8 --plan calib.tar 2>fast.txt
+ok "a share of the time is reckoned and measured" \
+    grep -q '^time of an item: 0\.[0-9]* reckoned, \|the nearest that can be had is' fast.txt
+exits 0 "a plan tells the time" brew-prune -m "$tiny" --layers 1 --plan
+says '^time of an item: .* measured$' "without requests, too"
+
 exits 0 "a layer by name, without calibration" brew-prune -q -m "$tiny" -o less --layers 0
 is "$(config less num_hidden_layers)" $((layers - 1)) "is gone"
 exits 0 "a layer by damage" brew-prune -v -m "$tiny" -o chosen --layers 0.5 calib.tar
@@ -58,6 +77,16 @@ exits 2 "share above 1" brew-prune -m "$tiny" -o x --heads 1.5 calib.tar
 exits 2 "all layers" brew-prune -m "$tiny" -o x --layers "0-$((layers - 1))"
 says 'no layer would stay' "is said"
 exits 2 "a layer there is not" brew-prune -m "$tiny" -o x --layers 99
+exits 2 "no fewer than there are" brew-prune -m "$tiny" -o x --parameters 1M calib.tar
+says 'nothing would be cut' "is said"
+exits 2 "fewer than can be had" brew-prune -m "$tiny" -o x --parameters 1k calib.tar
+says 'the nearest that can be had is' "is said"
+exits 2 "a number of nonsense" brew-prune -m "$tiny" -o x --parameters 3x calib.tar
+exits 2 "two targets" brew-prune -m "$tiny" -o x --parameters 60k --latency 0.5 calib.tar
+exits 2 "a target without calibration" brew-prune -m "$tiny" -o x --parameters 60k
+exits 2 "half a layer" brew-prune -m "$tiny" -o x --layers attention:1
+says 'LlamaForCausalLM has attention and mlp in every layer' "cannot be said"
+exits 2 "all heads, of every layer" brew-prune -m "$tiny" -o x --heads 0 calib.tar
 exits 2 "a list of nonsense" brew-prune -m "$tiny" -o x --layers 3,x
 exits 65 "a quantised model" brew-prune -m "$root/testdata/models/qwen3-fp8" -o x --layers 1
 says 'is quantised (F8_E4M3): prune first' "is refused"

@@ -55,7 +55,7 @@ void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_
     cut->n_layers = n; // all layers still have equal lists
 }
 
-brew_size brew_cut_size(const brew_cut *cut, const brew_config *config) {
+brew_config brew_cut_config(const brew_cut *cut, const brew_config *config) {
     brew_config small = *config;
     small.layers = cut->n_layers;
     small.kv_heads = cut->n_kv;
@@ -63,6 +63,11 @@ brew_size brew_cut_size(const brew_cut *cut, const brew_config *config) {
     small.mlp = cut->n_mlp;
     small.width = cut->n_width;
     small.vocab = cut->n_vocab;
+    return small;
+}
+
+brew_size brew_cut_size(const brew_cut *cut, const brew_config *config) {
+    brew_config small = brew_cut_config(cut, config);
     int64_t all = brew_config_parameters(&small);
     return (brew_size){all - small.vocab * small.width * (small.tied ? 1 : 2), all};
 }

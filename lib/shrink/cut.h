@@ -44,6 +44,9 @@ typedef struct brew_size {
 } brew_size;
 brew_size brew_cut_size(const brew_cut *cut, const brew_config *config);
 
+// The configuration of the smaller model, as far as it is numbers; its pointers are `config`'s.
+brew_config brew_cut_config(const brew_cut *cut, const brew_config *config);
+
 // Matrices that were repaired: `out` and `down` of kept layers in their new shape, row-major, or NULL.
 typedef struct brew_repaired {
     float **out;  // [L'] each [C', n_kv * n_group * D]

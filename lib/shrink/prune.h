@@ -1,9 +1,10 @@
 // Choosing a cut by what a calibration stream shows, and repairing what it leaves.
 //
 // In this order: layers are ranked by the damage their absence does to the answers (log loss, each left
-// out alone), and the least missed go; then heads and neurons by importance (shrink/importance.h) in
-// the model without those layers. Of heads, whole kv groups or equally many query heads in every group
-// go, whichever loses less importance. Then the projections behind the cut are repaired.
+// out alone), and the least missed go; then heads and neurons by importance (shrink/importance.h,
+// shrink/taylor.h) in the model without those layers. Of heads, whole kv groups or equally many query heads
+// in every group go, whichever loses less importance. Then exchanges are tried (shrink/swap.h), and the projections
+// behind the cut are repaired.
 #ifndef BREW_SHRINK_PRUNE_H
 #define BREW_SHRINK_PRUNE_H
 
@@ -11,14 +12,25 @@
 #include "model/model.h"
 #include "shrink/cut.h"
 
+enum brew_importance_kind { BREW_ACTIVATION, BREW_TAYLOR };
+
+// How much stays: layers, kv heads, query heads behind each, neurons.
+typedef struct brew_shape {
+    int64_t layers, kv, group, mlp;
+} brew_shape;
+
 typedef struct brew_prune_options {
     double layers, heads, mlp;  // kept shares in (0, 1]; 1: all
-    const int64_t *gone_layers; // layers to remove, instead of a share; NULL: by damage
+    const brew_shape *shape;    // instead of shares; NULL: the shares
+    const int64_t *gone_layers; // layers to remove, instead of a number; NULL: by damage
     int64_t n_gone_layers;
     int64_t multiple;                         // of neurons
     const struct brew_vocabulary *vocabulary; // the tokens that stay, borrowed; NULL: all
+    enum brew_importance_kind importance;
+    int64_t rows; // looked at, at most; 0: 16 for each column of the wider projection
     bool repair;
-    double ridge; // share of the mean diagonal
+    int64_t swaps; // exchanges in a projection, at most; only with a repair
+    double ridge;  // share of the mean diagonal
 } brew_prune_options;
 
 typedef struct brew_pruned {
@@ -26,8 +38,11 @@ typedef struct brew_pruned {
     brew_repaired repaired;          // of the kept layers; lists of NULL where nothing was repaired
     double whole_logloss, whole_auc; // of the model as it was, where layers were ranked
     double *damage; // [L] log loss without a layer less that with all; NULL if not ranked
-    double heads_lost, mlp_lost;      // shares of importance that went
-    double error_before, error_after; // sums of squares of projections' outputs over all layers
+    double heads_lost, mlp_lost; // shares of importance that went, before exchanges
+    // Sums of squares of what the projections' outputs miss, over all layers: with the columns that were
+    // chosen as they are, repaired, and repaired after exchanges.
+    double error_before, error_after, error_swapped;
+    int64_t swaps;
 } brew_pruned;
 
 // The neurons that stay for a share: the nearest multiple, at least one of them.
