@@ -184,4 +184,4 @@ clean:
         dist clean
 .SECONDARY:
 -include $(LIB_OBJECTS:.o=.d) $(CMD_SOURCES:%.c=$(BUILD)/%.d) $(TEST_SOURCES:%.c=$(BUILD)/%.d) \
-         $(wildcard $(BUILD)/scripts/*/*.d) $(wildcard $(BUILD)/scripts/*/*.d)
+         $(wildcard $(BUILD)/scripts/*/*.d)
