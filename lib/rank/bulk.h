@@ -8,7 +8,8 @@
 // by far less than it can be read to (1e-5 with 6,000 rows, 1e-9 with 10^7).
 //
 // Memory is 8 bytes (12 with weights) for each of buffer_rows, a third of that for each thread at most, and 48
-// bytes a member, whose ids become numbers of their own. What is added up by member is fixed-point, and what by
+// bytes a member, or for each number between the least id and the greatest, if they are less than 2^24 apart;
+// where they are farther, up to 48 more for a table of ids. What is added up by member is fixed-point, and what by
 // rows is added in a fixed order: the same bits at any thread count.
 //
 // Measured are positive_rate, auc, pr_auc, and, if all scores lie within 0 to 1, logloss,

@@ -6,7 +6,7 @@
 
 #include "rank/bulk_parts.h"
 
-enum { DENSE = 1 << 24 };
+enum { DENSE = 1 << 24, AHEAD = 16 };
 
 struct part {
     uint64_t rows[2], unknown;
@@ -122,6 +122,7 @@ static void number_members(struct brew_bulk_state *s) {
     for (size_t at = 0; at < s->folder->n; at += b->n) {
         brew_folder_read(s->folder, at, s->folder->n, b);
         for (size_t i = 0; i < b->n; i++) {
+            if (i + AHEAD < b->n) brew_ids_expect(ids, b->member[i + AHEAD]);
             if (b->target[i] < 0 || (any && b->member[i] == last)) continue;
             any = true;
             last = b->member[i];

@@ -98,8 +98,10 @@ static void add_part(void *arg, size_t part, int worker) {
     brew_folder_block *b = brew_alloc(sizeof *b);
     for (size_t at = brew_bulk_begin(s, part); at < end; at += b->n) {
         brew_folder_read(s->folder, at, end, b);
-        for (size_t i = 0; i < b->n; i++)
+        for (size_t i = 0; i < b->n; i++) {
+            if (i + AHEAD < b->n) brew_ids_expect(&s->ids, b->member[i + AHEAD]);
             who[i] = b->target[i] < 0 ? 0 : brew_ids_of(&s->ids, b->member[i]);
+        }
         for (size_t i = 0; i < b->n; i++) {
             if (b->target[i] < 0) continue;
             if (who[i] != member) { // its sums are seldom near

@@ -31,6 +31,11 @@ static inline uint32_t brew_ids_of(const struct brew_ids *ids, int64_t id) {
     return ids->number[at];
 }
 
+// A table of many members is seldom near: asks for the place where the id will be looked for.
+static inline void brew_ids_expect(const struct brew_ids *ids, int64_t id) {
+    if (ids->key) __builtin_prefetch(&ids->key[brew_ids_mix((uint64_t)id + 1) & ids->mask]);
+}
+
 // Of a member, in units of 2^-61 of the whole: weights, and what is at most as large; logloss is at most 35
 // times as large; won is the share of all pairs that the member's rows win, or let win.
 struct brew_bulk_sums {
