@@ -44,7 +44,7 @@ says '"candidates" must not have "item" and "slate"' "are refused"
 
 # Of several sources they are asked as the first that is asked, or as the one that is named.
 world=$PWD/testdata/world
-sed "s/\"history\": {/\"candidates\": {\"source\": \"feed\"}, &/; s#\"file\": \"#&$world/#" $world/world.task.json >"$work/feed.task.json"
+sed "s/\"history\": {/\"candidates\": {\"source\": \"feed\"}, &/; s#\"file\": \"#&$world/#" "$world/world.task.json" >"$work/feed.task.json"
 printf 'member,item\nm1,p6\nm1,p4\n' >"$work/posts.csv"
 exits 0 "candidates of a source" brew-promptify -t "$work/feed.task.json" --candidates "$work/posts.csv"
 is "$(sed 's/.*"items":\[\("[^"]*","[^"]*"\)\].*"surface":"\([a-z]*\)".*/\2 \1/' "$work/out" | grep -c '^feed "Post on .*","Post on ')" 1 \

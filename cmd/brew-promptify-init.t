@@ -24,8 +24,7 @@ page() {
     awk -v at="example: $1" 'substr($0, 5) == at {on = 1; next} on && /^\.Ed/ {exit} on && !/^\./' \
         "$root/man/brew-promptify.1" | sed 's/\\e/\\/g'
 }
-page movies.csv >movies.csv
-page ratings.csv >ratings.csv
+for file in movies ratings; do page $file.csv >$file.csv; done
 page draft >want
 draft ratings ratings.csv --items movies.csv
 cp ratings.task.json out
@@ -133,6 +132,14 @@ has given '"values": ["true"]'
 sed 's/train/odd/' given.tsv >odd.tsv
 draft odd odd.tsv
 has odd '"split": {"by": "last"'
+
+printf 'User Name,"Item, No.",Date,Liked?,x,x\nann,p,2020-01-01,yes,1,1\nbob,q,2020-01-02,no,1,1\nann,q,2020-01-03,yes,1,1\nbob,p,2020-01-04,no,1,1\n' >odd.csv
+draft names odd.csv
+has names '"member": "User Name", "item": "Item, No.", "time": "Date", "time_unit": "iso8601", "value": "Liked?"'
+told names 'not sure: several columns are called "x"'
+printf '\357\273\277,user_id,sku,Stars,created_at\r\n0,1,10,5,1600000000\r\n1,1,11,3,1600000100\r\n2,2,10,1,1600000200\r\n' >pandas.csv
+draft pandas pandas.csv
+has pandas '"member": "user_id", "item": "sku", "time": "created_at", "value": "Stars"'
 
 # Ids that stand in several rows need to know from when.
 {

@@ -148,7 +148,7 @@ static bool is_positive(const group *groups, size_t n, size_t g) {
 static void draft_names(brew_deeds *d, const brew_roles *r, const brew_sample *s,
                         const brew_hints *hints) {
     const brew_sample_column *c = r->value;
-    group groups[32];
+    group groups[32] = {{0}};
     size_t n = find_groups(c, groups), unknown = 0, rows = 0;
     if (n < 2) { // two spellings of one thing
         draft_choice(d, hints);

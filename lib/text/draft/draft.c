@@ -19,6 +19,7 @@ typedef struct draft {
     brew_deeds deeds;
     brew_intern items, members; // ids in the log
     brew_buf question, profile;
+    const brew_sample_column *title; // of the item, in the log
     const char *window;
     int64_t window_ms;
 } draft;
@@ -90,6 +91,7 @@ static brew_json *meta_of(const draft *d) {
     for (size_t i = 0; i < d->log.n; i++) {
         const brew_sample_column *c = &d->log.columns[i];
         if (brew_roles_has(&d->roles, c) || c->ambiguous || !*c->name || d->log.headless) continue;
+        if (d->title == c) continue;
         bool taken = !strcmp(c->name, "time") || !strcmp(c->name, "kind") ||
                      !strcmp(c->name, "item_history") || !strcmp(c->name, "cold_item");
         if (!c->nested && !taken && c->values.count > 1 && c->values.count <= MAX_SLICES &&
@@ -98,6 +100,10 @@ static brew_json *meta_of(const draft *d) {
         else
             brew_buf_addf(&rest, "%s\"%.60s\"", rest.len ? ", " : "", c->name);
     }
+    for (size_t i = 0; i < d->log.n; i++)
+        if (d->log.columns[i].ambiguous)
+            brew_hint(&d->o->hints, false, "several columns are called \"%.60s\": none can be used",
+                      d->log.columns[i].name);
     if (rest.len)
         brew_hint(
             &d->o->hints, false,
@@ -165,8 +171,10 @@ static int add_tables(draft *d, brew_json *task, brew_err *err) {
 // What is asked, in words, or by columns of the log, or by ids.
 static brew_json *templates_of(draft *d) {
     brew_json *templates = brew_json_new_object();
-    if (!d->question.len && brew_draft_event_words(&d->log, d->roles.item, &d->question))
+    if (!d->question.len && d->title) {
+        brew_buf_addf(&d->question, "{event.%s}", d->title->name);
         brew_hint(&d->o->hints, true, "question: %s, which tells of the item", d->question.ptr);
+    }
     if (!d->question.len) {
         brew_buf_adds(&d->question, "{item}");
         brew_hint(
@@ -220,6 +228,7 @@ static brew_json *number_object(const char *key, int64_t value) {
 static int draft_task(draft *d, brew_json *task, brew_err *err) {
     const brew_roles *r = &d->roles;
     const brew_hints *hints = &d->o->hints;
+    d->title = brew_draft_title(&d->log, r->item);
     brew_json_set(task, "task", name_of(d->o->events));
     brew_json_set(task, "events", events_of(d));
     if (add_tables(d, task, err)) return -1;

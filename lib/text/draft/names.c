@@ -33,17 +33,21 @@ static int rank_of(const char *name, size_t n, const char *words, bool ends) {
 }
 
 int brew_name_rank(const char *name, const char *words, bool ids) {
-    static const char *const endings[] = {"id",   "ids", "no",  "nr",    "key",
-                                          "code", "idx", "num", "index", "hash"};
+    static const struct {
+        const char *text;
+        int behind; // a user's id is better than a user's name
+    } endings[] = {{"id", 0},  {"ids", 0}, {"no", 0},    {"nr", 0},   {"key", 0},   {"code", 0},
+                   {"idx", 0}, {"num", 0}, {"index", 0}, {"hash", 0}, {"name", 500}};
     char letters[64];
     size_t n = plain(name, letters);
     if (!n) return BREW_NAME_NONE;
     int best = rank_of(letters, n, words, ids);
     for (size_t i = 0; ids && i < sizeof endings / sizeof *endings; i++) {
-        size_t len = strlen(endings[i]);
-        if (n <= len || !ends_in(letters, n, endings[i], len)) continue;
+        size_t len = strlen(endings[i].text);
+        if (n <= len || !ends_in(letters, n, endings[i].text, len)) continue;
         int rank = rank_of(letters, n - len, words, true);
-        if (rank < best) best = rank;
+        if (rank < BREW_NAME_NONE && rank + endings[i].behind < best)
+            best = rank + endings[i].behind;
     }
     return best;
 }

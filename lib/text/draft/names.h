@@ -6,7 +6,8 @@
 
 // How well a name fits a list of words parted by blanks, the best first: 0 is best, BREW_NAME_NONE not at
 // all. Case and what is neither letter nor digit do not matter. With ids, "id", "key" and the like at the end
-// do not, either; and a name that ends in a word of the list fits, behind all that are one.
+// do not, either, "name" at the end does a little, and a name that ends in a word of the list fits, behind all
+// that are one.
 enum { BREW_NAME_NONE = 10000, BREW_NAME_ENDS = 1000 };
 int brew_name_rank(const char *name, const char *words, bool ids);
 

@@ -269,12 +269,10 @@ brew_json *brew_draft_members(brew_sample *t, const char *file, const char *path
     return table;
 }
 
-bool brew_draft_event_words(const brew_sample *log, const brew_sample_column *item,
-                            brew_buf *question) {
+const brew_sample_column *brew_draft_title(const brew_sample *log, const brew_sample_column *item) {
     brew_sample_column *title = brew_name_find(log, TITLES, false, NULL);
-    if (!title || title == item || !is_text(title) ||
-        4 * title->values.count < item->values.count || !brew_sample_depends(log, title, item))
-        return false;
-    brew_buf_addf(question, "{event.%s}", title->name);
-    return true;
+    bool tells = title && title != item && is_text(title) &&
+                 4 * title->values.count >= item->values.count &&
+                 brew_sample_depends(log, title, item);
+    return tells ? title : NULL;
 }

@@ -18,9 +18,8 @@ brew_json *brew_draft_items(brew_sample *table, const char *file, const char *pa
 brew_json *brew_draft_members(brew_sample *table, const char *file, const char *path,
                               const brew_intern *ids, const char *id_name, brew_buf *profile,
                               const brew_hints *hints);
-// The question that names an item by columns of the log itself, where these tell of it; false: there are none.
-bool brew_draft_event_words(const brew_sample *log, const brew_sample_column *item,
-                            brew_buf *question);
+// The column of the log itself that holds the item's title, or NULL.
+const brew_sample_column *brew_draft_title(const brew_sample *log, const brew_sample_column *item);
 // An array of the columns' names, of a file whose first line is a row.
 brew_json *brew_draft_header(const brew_sample *sample);
 
