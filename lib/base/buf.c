@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,6 +50,23 @@ void brew_buf_add_i64(brew_buf *buf, int64_t value) {
     brew_buf_add(buf, p, (size_t)(end - p));
 }
 
+// A number of up to four decimals: k / 10^4 is the double nearest to it, and its shortest decimal has no more
+// than k's digits.
+static bool add_short(brew_buf *buf, double value) {
+    double scaled = rint(value * 1e4);
+    if (!(fabs(scaled) < 1e15) || scaled / 1e4 != value) return false;
+    int64_t k = (int64_t)fabs(scaled), rest = k % 10000;
+    char digits[4];
+    int n = 4;
+    for (int i = 3; i >= 0; i--, rest /= 10) digits[i] = (char)('0' + rest % 10);
+    while (digits[n - 1] == '0') n--; // not a whole number
+    if (value < 0) brew_buf_addc(buf, '-');
+    brew_buf_add_i64(buf, k / 10000);
+    brew_buf_addc(buf, '.');
+    brew_buf_add(buf, digits, (size_t)n);
+    return true;
+}
+
 static void add_real(brew_buf *buf, double value, int digits, int max_digits, int is_float) {
     if (!isfinite(value)) brew_bug("a number without a decimal form");
     if (value == trunc(value) && fabs(value) < 1e15) {
@@ -56,6 +74,7 @@ static void add_real(brew_buf *buf, double value, int digits, int max_digits, in
         brew_buf_add_i64(buf, (int64_t)value);
         return;
     }
+    if (!is_float && add_short(buf, value)) return;
     char text[40];
     if (fabs(value) < (is_float ? FLT_MIN : DBL_MIN)) digits = 1; // denormals have fewer
     for (;; digits++) { // 15 (or 6) digits always survive, 17 (or 9) always suffice

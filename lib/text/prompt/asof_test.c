@@ -178,6 +178,14 @@ static void test_numbers(const char *name, const char *split) {
            "as counted by brute force");
     read_all(task, (brew_events_options){.memory_bytes = 1}, 1, false, &got);
     is_str(got.ptr, want.ptr, "the smallest memory gives the same");
+    brew_pool *pool = brew_pool_new(3);
+    brew_buf_reset(&got);
+    read_all(task, (brew_events_options){.pool = pool}, (size_t)64 << 20, false, &got);
+    is_str(got.ptr, want.ptr, "three threads give the same");
+    brew_buf_reset(&got);
+    read_all(task, (brew_events_options){.pool = pool, .memory_bytes = 1}, 1, false, &got);
+    is_str(got.ptr, want.ptr, "and in the smallest memory");
+    brew_pool_free(pool);
     brew_buf_reset(&got);
     for (uint64_t i = 1; i <= 3; i++)
         read_all(task, (brew_events_options){.shard = i, .shards = 3}, 1 << 20, false, &got);

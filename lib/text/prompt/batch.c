@@ -5,7 +5,8 @@
 
 #include "base/mem.h"
 
-enum { MEMBERS = 64, EVENTS = 1 << 16 }; // a batch ends at either
+enum { BANKS = 3 };
+enum { MEMBERS = 64, EVENTS = 2048 }; // a batch ends at either, of events so many for each thread
 
 typedef struct slot {     // one member
     brew_member *members; // [n_parts] as each part knows it; without events where it does not
@@ -18,15 +19,20 @@ struct brew_batch {
     size_t n_parts;
     brew_pool *pool;
     brew_prompt_scratch *scratch; // [threads]
-    // The members being written, and those read meanwhile.
+    // Members whose records are made now, those read meanwhile, and those whose records go out meanwhile.
     struct bank {
         slot slots[MEMBERS];
         size_t n;
-    } banks[2], *now, *ahead;
+    } banks[BANKS], *now, *ahead, *made;
+    brew_out *out;
     bool begun;
-    int status; // of reading ahead
-    brew_err err;
+    int read_status, write_status;
+    brew_err read_err, write_err;
 };
+
+static slot *any_slot(brew_batch *batch, size_t i) {
+    return &batch->banks[i % BANKS].slots[i / BANKS];
+}
 
 brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool) {
     brew_batch *batch = brew_calloc(1, sizeof *batch);
@@ -37,10 +43,9 @@ brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_po
     batch->scratch = brew_calloc((size_t)brew_pool_threads(pool), sizeof *batch->scratch);
     batch->now = &batch->banks[0];
     batch->ahead = &batch->banks[1];
-    for (size_t i = 0; i < 2 * (size_t)MEMBERS; i++) {
-        slot *s = &batch->banks[i % 2].slots[i / 2];
-        s->members = brew_calloc(n_parts, sizeof *s->members);
-    }
+    batch->made = &batch->banks[2];
+    for (size_t i = 0; i < (size_t)BANKS * MEMBERS; i++)
+        any_slot(batch, i)->members = brew_calloc(n_parts, sizeof(brew_member));
     return batch;
 }
 
@@ -48,8 +53,8 @@ void brew_batch_free(brew_batch *batch) {
     if (!batch) return;
     for (int i = 0; i < brew_pool_threads(batch->pool); i++)
         brew_prompt_scratch_release(&batch->scratch[i]);
-    for (size_t i = 0; i < 2 * (size_t)MEMBERS; i++) {
-        slot *s = &batch->banks[i % 2].slots[i / 2];
+    for (size_t i = 0; i < (size_t)BANKS * MEMBERS; i++) {
+        slot *s = any_slot(batch, i);
         for (size_t k = 0; k < batch->n_parts; k++) brew_member_release(&s->members[k]);
         free(s->members);
         brew_buf_release(&s->out);
@@ -92,50 +97,65 @@ static int read_member(brew_batch *batch, slot *s, size_t *n_events, brew_err *e
 
 static void read_ahead(brew_batch *batch) {
     struct bank *bank = batch->ahead;
-    size_t n_events = 0;
-    batch->status = 1;
-    for (bank->n = 0; bank->n < MEMBERS && n_events < EVENTS; bank->n++) {
-        batch->status = read_member(batch, &bank->slots[bank->n], &n_events, &batch->err);
-        if (batch->status <= 0) break;
+    size_t n_events = 0, enough = EVENTS * (size_t)brew_pool_threads(batch->pool);
+    batch->read_status = 1;
+    for (bank->n = 0; bank->n < MEMBERS && n_events < enough; bank->n++) {
+        batch->read_status = read_member(batch, &bank->slots[bank->n], &n_events, &batch->read_err);
+        if (batch->read_status <= 0) break;
     }
 }
 
-// Task 0 reads the next members, the others write one each.
+static void write_out(brew_batch *batch) {
+    const struct bank *bank = batch->made;
+    for (size_t i = 0; i < bank->n && batch->out && !batch->write_status; i++) {
+        const slot *s = &bank->slots[i];
+        if (s->out.len)
+            batch->write_status =
+                brew_out_write(batch->out, s->out.ptr, s->out.len, &batch->write_err);
+    }
+}
+
+// Task 0 reads the next members, task 1 writes the last ones' records, the others make those of one each.
 static void work(void *arg, size_t task, int worker) {
     brew_batch *batch = arg;
-    if (task)
-        write_member(batch, &batch->now->slots[task - 1], worker);
+    if (task > 1)
+        write_member(batch, &batch->now->slots[task - 2], worker);
+    else if (task)
+        write_out(batch);
     else
         read_ahead(batch);
+}
+
+static void add_counts(brew_prompt_counts *to, const brew_prompt_counts *from) {
+    to->records += from->records;
+    to->questions += from->questions;
+    to->answered += from->answered;
+    to->shown += from->shown;
+    to->events += from->events;
+    to->positives += from->positives;
 }
 
 int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
                     uint64_t *members, brew_err *err) {
     if (!batch->begun) read_ahead(batch);
     batch->begun = true;
-    if (batch->status < 0) {
-        if (err) *err = batch->err;
+    if (batch->read_status < 0) {
+        if (err) *err = batch->read_err;
         return -1;
     }
-    struct bank *now = batch->ahead;
-    batch->ahead = batch->now;
-    batch->now = now;
-    if (!now->n) return 0;
-    brew_pool_run(batch->pool, now->n + 1, work, batch);
-    for (size_t i = 0; i < now->n; i++) {
-        const slot *s = &now->slots[i];
-        if (out && s->out.len && brew_out_write(out, s->out.ptr, s->out.len, err)) return -1;
-        for (int k = 0; k < BREW_SPLITS; k++) {
-            counts[k].records += s->counts[k].records;
-            counts[k].questions += s->counts[k].questions;
-            counts[k].answered += s->counts[k].answered;
-            counts[k].shown += s->counts[k].shown;
-            counts[k].events += s->counts[k].events;
-            counts[k].positives += s->counts[k].positives;
-        }
-    }
-    *members += now->n;
-    return 1;
+    struct bank *free_bank = batch->made;
+    batch->made = batch->now;
+    batch->now = batch->ahead;
+    batch->ahead = free_bank;
+    batch->out = out;
+    if (!batch->now->n && !batch->made->n) return 0;
+    brew_pool_run(batch->pool, batch->now->n + 2, work, batch);
+    for (size_t i = 0; i < batch->now->n; i++)
+        for (int k = 0; k < BREW_SPLITS; k++)
+            add_counts(&counts[k], &batch->now->slots[i].counts[k]);
+    *members += batch->now->n;
+    if (batch->write_status && err) *err = batch->write_err;
+    return batch->write_status ? -1 : 1;
 }
 
 brew_stats *brew_batch_stats(const brew_batch *batch) {

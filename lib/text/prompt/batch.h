@@ -1,5 +1,5 @@
-// Many members at once: writes the prompts of a batch of members on all threads while the next is read,
-// keeps the order.
+// Many members at once: makes the records of a batch of members on all threads while the next is read and
+// the last ones' go out, keeps the order.
 // Of several tasks, each with its own events, a member's records come together, task after task.
 #ifndef BREW_TEXT_BATCH_H
 #define BREW_TEXT_BATCH_H
@@ -19,8 +19,8 @@ typedef struct brew_batch_part {
 
 brew_batch *brew_batch_new(const brew_batch_part *parts, size_t n_parts, brew_pool *pool); // copied
 void brew_batch_free(brew_batch *batch); // NULL is fine
-// The next members' records to out (NULL: nowhere): 1, 0 when no member is left, -1 on error. Adds to counts; *members is
-// the number of members taken so far.
+// One step: the next members' records are made, the last ones' go to out (NULL: nowhere). 1, 0 when nothing is
+// left, -1 on error. Adds to counts; *members is the number of members taken so far.
 int brew_batch_next(brew_batch *batch, brew_out *out, brew_prompt_counts counts[BREW_SPLITS],
                     uint64_t *members, brew_err *err);
 
