@@ -55,6 +55,11 @@ void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_
     cut->n_layers = n; // all layers still have equal lists
 }
 
+bool brew_cut_heads_fit(const brew_config *config, int64_t width, int64_t heads) {
+    return strcmp(config->family, "llama") || width % heads == 0 ||
+           config->width % config->heads != 0;
+}
+
 brew_config brew_cut_config(const brew_cut *cut, const brew_config *config) {
     brew_config small = *config;
     small.layers = cut->n_layers;

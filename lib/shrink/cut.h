@@ -11,6 +11,8 @@
 #ifndef BREW_SHRINK_CUT_H
 #define BREW_SHRINK_CUT_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "io/json.h"
 #include "io/modeldir.h"
@@ -37,6 +39,10 @@ void brew_cut_keep_layers(brew_cut *cut, const brew_config *config, const int64_
 
 // Keeps the tokens of vocabulary, which is borrowed.
 void brew_cut_keep_tokens(brew_cut *cut, const struct brew_vocabulary *vocabulary);
+
+// May a smaller model have so many heads? transformers' Llama refuses a width that is no multiple of its heads
+// (though it need not be one where head_dim is given); what the larger model does, the smaller may.
+bool brew_cut_heads_fit(const brew_config *config, int64_t width, int64_t heads);
 
 // Parameters: of the body (layers and norms), and with embedding and head.
 typedef struct brew_size {

@@ -9,7 +9,6 @@
 #include "shrink/quality.h"
 #include "shrink/taylor.h"
 
-
 int64_t brew_prune_neurons(const brew_config *config, double share, int64_t multiple) {
     int64_t n = (int64_t)floor(share * (double)config->mlp / (double)multiple + 0.5) * multiple;
     if (n < multiple) n = multiple;
@@ -150,6 +149,11 @@ static int run(struct brew_prune_job *job, brew_err *err) {
         return brew_fail(err, BREW_USAGE,
                          "nothing would be cut: %lld layers, %lld heads and %lld neurons stay",
                          (long long)c->layers, (long long)c->heads, (long long)c->mlp);
+    if (!brew_cut_heads_fit(c, cut->n_width, cut->n_kv * cut->n_group))
+        return brew_fail(err, BREW_USAGE,
+                         "a width of %lld is no multiple of %lld heads, which transformers' "
+                         "LlamaForCausalLM asks for",
+                         (long long)cut->n_width, (long long)(cut->n_kv * cut->n_group));
     return o->repair && (heads || mlp) ? brew_prune_repair(job, err) : 0;
 }
 

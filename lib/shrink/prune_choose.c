@@ -74,7 +74,7 @@ void brew_prune_choose_heads(struct brew_prune_job *job) {
     for (int64_t kv = 1; kv <= c->kv_heads && !shape; kv++)
         for (int64_t g = 1; g <= group; g++) {
             double off = fabs((double)(kv * g) - want);
-            if (off > nearest) continue;
+            if (off > nearest || !brew_cut_heads_fit(c, cut->n_width, kv * g)) continue;
             double lost = apply(job, kv, g);
             if (off == nearest && lost >= least) continue;
             nearest = off;

@@ -25,6 +25,7 @@ struct search {
 };
 
 static double heads_off(const struct search *s, int64_t kv, int64_t group) {
+    if (!brew_cut_heads_fit(s->config, s->config->width, kv * group)) return INFINITY;
     if (s->wish->heads <= 0) return 0;
     return fabs((double)(kv * group) - s->wish->heads * (double)s->config->heads);
 }
@@ -95,7 +96,7 @@ int brew_target_shape(const brew_config *config, const brew_wish *wish, brew_cos
         for (int64_t kv = config->kv_heads; kv >= 1; kv--)
             for (int64_t g = group; g >= 1; g--) {
                 if (wish->layers && l != wish->layers) continue;
-                if (heads_off(&s, kv, g) > s.nearest_heads) continue;
+                if (!(heads_off(&s, kv, g) <= s.nearest_heads)) continue;
                 brew_shape open = {l, kv, g, 0};
                 consider_neurons(&s, &open);
             }

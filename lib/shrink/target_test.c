@@ -102,6 +102,24 @@ static void test_parameters(void) {
        "and the nearest multiple of neurons is found");
 }
 
+// transformers' Llama takes no number of heads that does not divide the width.
+static void test_heads(void) {
+    brew_config llama = config;
+    brew_err err = {0};
+    brew_shape s;
+    snprintf(llama.family, sizeof llama.family, "llama");
+    llama.kv_heads = 1; // 1 to 8 heads, of which 3, 5, 6 and 7 do not divide 64
+    bool fit = true;
+    for (int i = 1; i < 12; i++) {
+        brew_wish wish = {10, 0, 0.5, 8, 7000 + 500 * i};
+        if (!brew_target_shape(&llama, &wish, linear, NULL, &s, &err)) fit &= 64 % s.group == 0;
+    }
+    ok(fit && !brew_cut_heads_fit(&llama, 64, 3), "heads of a Llama divide its width");
+    llama.width = 60; // which 8 heads do not divide either
+    ok(brew_cut_heads_fit(&llama, 60, 7) && brew_cut_heads_fit(&config, 64, 3),
+       "unless those of the larger model do not, and in other families");
+}
+
 // Bilinear and piecewise linear, through what was measured.
 static void test_reckoning(void) {
     brew_latency t = {.whole = {10, 2, 4, 1000},
@@ -130,6 +148,7 @@ int main(void) {
     test_even();
     test_refused();
     test_parameters();
+    test_heads();
     test_reckoning();
     return tap_done();
 }
