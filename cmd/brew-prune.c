@@ -17,7 +17,7 @@
 #include "shrink/vocabulary.h"
 
 static const char *model_path, *out_path, *layers, *parameters;
-static double heads = 1, mlp = 1, ridge = 1e-3, latency;
+static double heads = 1, mlp = 1, hidden = 1, ridge = 1e-3, latency;
 static int64_t multiple = 8, rows, swaps = 32;
 static int precision, importance;
 static bool plan_only, no_repair, no_bos, specials, vocab;
@@ -30,9 +30,10 @@ static struct brew_opt options[] = {
     BREW_OPT_STRING(0, "layers", &layers, "R|LIST", "keep this share, or remove these (3,7-9)"),
     BREW_OPT_REAL(0, "heads", &heads, 1e-6, 1, "R", "keep this share of attention heads"),
     BREW_OPT_REAL(0, "mlp", &mlp, 1e-6, 1, "R", "keep this share of the mlp's width"),
+    BREW_OPT_REAL(0, "hidden", &hidden, 1e-6, 1, "R", "keep this share of the hidden width"),
     BREW_OPT_STRING(0, "parameters", &parameters, "N", "so many stay, as 60M, of all that is open"),
     BREW_OPT_REAL(0, "latency", &latency, 1e-6, 1, "R", "so is the time of an item, of what it is"),
-    BREW_OPT_INT(0, "multiple", &multiple, 1, 65536, "N", "of which the mlp's width is one (8)"),
+    BREW_OPT_INT(0, "multiple", &multiple, 1, 65536, "N", "of which both widths are one (8)"),
     BREW_OPT_FLAG(0, "vocab", &vocab, "keep the tokens that CALIBRATION uses"),
     BREW_OPT_LIST(0, "vocab-from", &vocab_from, "FILE", "and those of FILE; may be given again"),
     BREW_OPT_CHOICE(0, "importance", &importance, "activation|taylor",
@@ -256,6 +257,8 @@ static void tell(void) {
                 ", kv heads %" PRId64 " of %" PRId64 ", mlp %" PRId64 " of %" PRId64 "\n",
                 cut->n_layers, c->layers, cut->n_kv * cut->n_group, c->heads, cut->n_kv,
                 c->kv_heads, cut->n_mlp, c->mlp);
+        if (hidden < 1)
+            fprintf(stderr, "hidden width %" PRId64 " of %" PRId64 "\n", cut->n_width, c->width);
         if (vocab)
             fprintf(stderr, "vocabulary %" PRId64 " of %" PRId64 ", %" PRId64 " of them used\n",
                     cut->n_vocab, c->vocab, run.vocabulary.used);
@@ -263,6 +266,9 @@ static void tell(void) {
                 (double)after.body / 1e6, (double)before.body / 1e6,
                 (double)after.body / (double)before.body, (double)after.all / 1e6,
                 (double)before.all / 1e6);
+        if (p->width.error_before > 0)
+            fprintf(stderr, "repair: of what the hidden width holds %.3f is missing, it was %.3f\n",
+                    p->width.error_after, p->width.error_before);
         if (p->error_before > 0)
             fprintf(stderr,
                     "repair: error of the projections %.3g of what it was, after %" PRId64
@@ -273,6 +279,7 @@ static void tell(void) {
     brew_cli_fact_int(&cli, "heads", cut->n_kv * cut->n_group);
     brew_cli_fact_int(&cli, "kv_heads", cut->n_kv);
     brew_cli_fact_int(&cli, "mlp", cut->n_mlp);
+    brew_cli_fact_int(&cli, "hidden", cut->n_width);
     brew_cli_fact_int(&cli, "vocab", cut->n_vocab);
     brew_cli_fact_int(&cli, "body_before", before.body);
     brew_cli_fact_int(&cli, "body", after.body);
@@ -280,6 +287,11 @@ static void tell(void) {
     brew_cli_fact_int(&cli, "parameters", after.all);
     brew_cli_fact_real(&cli, "heads_importance_lost", p->heads_lost);
     brew_cli_fact_real(&cli, "mlp_importance_lost", p->mlp_lost);
+    brew_cli_fact_real(&cli, "hidden_importance_lost", p->width.lost);
+    if (p->width.error_before > 0) {
+        brew_cli_fact_real(&cli, "hidden_error_before", p->width.error_before);
+        brew_cli_fact_real(&cli, "hidden_error", p->width.error_after);
+    }
     if (p->error_before > 0) {
         brew_cli_fact_real(&cli, "repair_error", p->error_after / p->error_before);
         brew_cli_fact_real(&cli, "swapped_error", p->error_swapped / p->error_before);
@@ -301,6 +313,7 @@ static brew_json *provenance(void) {
     brew_json_set(arguments, "heads", brew_json_new_int(cut->n_kv * cut->n_group));
     brew_json_set(arguments, "kv_heads", brew_json_new_int(cut->n_kv));
     brew_json_set(arguments, "mlp", brew_json_new_int(cut->n_mlp));
+    brew_json_set(arguments, "hidden", brew_json_new_int(cut->n_width));
     brew_json_set(arguments, "vocab", brew_json_new_int(cut->n_vocab));
     brew_json_set(arguments, "repair", brew_json_new_bool(!no_repair));
     brew_json_set(arguments, "importance",
@@ -336,7 +349,7 @@ static int prune(const char *path) {
         return -1;
     if (run.halves) return refuse_halves();
     bool targeted = parameters || latency > 0;
-    bool measured = heads < 1 || mlp < 1 || run.share < 1 || targeted;
+    bool measured = heads < 1 || mlp < 1 || hidden < 1 || run.share < 1 || targeted;
     if ((path && read_calibration(path)) || (measured && open_model()) ||
         (vocab && cut_vocabulary()) || (targeted && find_shape()))
         return -1;
@@ -344,6 +357,7 @@ static int prune(const char *path) {
                               .heads = heads,
                               .mlp = mlp,
                               .shape = targeted ? &run.shape : NULL,
+                              .hidden = hidden,
                               .gone_layers = run.gone,
                               .n_gone_layers = run.n_gone,
                               .multiple = multiple,
@@ -368,10 +382,14 @@ int main(int argc, char **argv) {
     if (!out_path && !plan_only) brew_cli_usage(&cli, "-o DIR is missing");
     vocab = vocab || vocab_from.n;
     bool targeted = parameters || latency > 0;
-    bool measured = heads < 1 || mlp < 1 || run.share < 1 || targeted;
-    if (!layers && heads >= 1 && mlp >= 1 && !vocab && !targeted)
-        brew_cli_usage(&cli, "nothing to cut: --layers, --heads, --mlp or --vocab is missing");
+    bool measured = heads < 1 || mlp < 1 || hidden < 1 || run.share < 1 || targeted;
+    if (!layers && !measured && !vocab)
+        brew_cli_usage(&cli,
+                       "nothing to cut: --layers, --heads, --mlp, --hidden or --vocab is missing");
     if (parameters && latency > 0) brew_cli_usage(&cli, "--parameters or --latency, not both");
+    if (targeted && hidden < 1)
+        brew_cli_usage(&cli, "--parameters and --latency reckon with the whole hidden width: cut "
+                             "--hidden first");
     if (!run.halves && (measured || (vocab && !vocab_from.n)) && !files[0])
         brew_cli_usage(&cli, "CALIBRATION is missing: it says what to cut");
     if (!run.halves && !measured && !vocab && files[0])

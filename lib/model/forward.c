@@ -179,6 +179,7 @@ static void run_mlp(pass *p, int64_t l, float *x, int64_t m) {
     const brew_config *c = &p->model->config;
     const brew_layer *layer = &p->model->layers[l];
     brew_workspace *ws = &p->model->workspace;
+    show(p, l, BREW_PROBE_BETWEEN, NULL, x, c->width);
     p->ops->norm(p->be, x, m, c->width, layer->mlp_gain, c->norm_eps, &ws->normed);
     p->ops->quantise(p->be, &ws->normed, m, layer->gate_up);
     p->ops->matmul_swiglu(p->be, &ws->normed, m, layer->gate_up, &ws->mlp);
@@ -197,6 +198,7 @@ static void run_layers(pass *p, int64_t n_read) {
     double scale = 1 / sqrt((double)c->head_dim);
     list_rows(p, false);
     ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
+    show(p, -1, BREW_PROBE_RESIDUAL, NULL, ws->x, c->width);
     for (int64_t l = 0; l < c->layers; l++) {
         const brew_layer *layer = &p->model->layers[l];
         if (p->skip && p->skip[l]) continue;

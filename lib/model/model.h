@@ -75,7 +75,10 @@ enum brew_precision brew_model_precision(int choice, const brew_config *config,
 enum brew_probe {            // bits
     BREW_PROBE_ATTENDED = 1, // what the output projection reads, [m, H*D]
     BREW_PROBE_MLP = 2,      // what the down projection reads, [m, F]
-    BREW_PROBE_RESIDUAL = 4  // the residual stream as the layer leaves it, [m, C]
+    BREW_PROBE_RESIDUAL =
+        4, // the residual stream as the layer leaves it, [m, C]; that of layer -1 is
+           // what the first one reads
+    BREW_PROBE_BETWEEN = 8 // the residual stream between the layer's attention and its mlp, [m, C]
 };
 typedef struct brew_probed {
     int64_t layer;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernel/solve.h"
 #include "model/export.h"
 #include "model/names.h"
 #include "shrink/vocabulary.h"
@@ -40,6 +41,22 @@ void brew_cut_release(brew_cut *cut) {
     free(cut->width);
     free(cut->vocab);
     *cut = (brew_cut){0};
+}
+
+void brew_repaired_release(brew_repaired *repaired, int64_t n_layers) {
+    for (int64_t i = 0; i < n_layers; i++) {
+        if (repaired->out) free(repaired->out[i]);
+        if (repaired->down) free(repaired->down[i]);
+        if (repaired->attn_in) free(repaired->attn_in[i]);
+        if (repaired->mlp_in) free(repaired->mlp_in[i]);
+    }
+    free(repaired->out);
+    free(repaired->down);
+    free(repaired->attn_in);
+    free(repaired->mlp_in);
+    free(repaired->head);
+    free(repaired->final_gain);
+    *repaired = (brew_repaired){0};
 }
 
 void brew_cut_keep_tokens(brew_cut *cut, const struct brew_vocabulary *vocabulary) {
@@ -143,29 +160,76 @@ static const float *repaired_of(const struct job *job, const struct part *part) 
     return list ? list[part->layer] : NULL;
 }
 
-// Gains of norms over the width: see brew_cut_write.
-static float gain_scale(const struct job *job, enum brew_role role) {
-    bool over_width = role == BREW_FINAL_NORM || role == BREW_ATTN_NORM || role == BREW_MLP_NORM;
-    if (!over_width || job->cut->n_width == job->config->width) return 1;
+static const double *mix_of(const struct job *job, const struct part *part) {
+    const brew_repaired *repaired = job->repaired;
+    double **list = NULL;
+    if (!repaired) return NULL;
+    if (part->role == BREW_Q || part->role == BREW_K || part->role == BREW_V)
+        list = repaired->attn_in;
+    if (part->role == BREW_GATE || part->role == BREW_UP) list = repaired->mlp_in;
+    return part->role == BREW_HEAD ? repaired->head : list ? list[part->layer] : NULL;
+}
+
+static bool over_width(enum brew_role role) {
+    return role == BREW_FINAL_NORM || role == BREW_ATTN_NORM || role == BREW_MLP_NORM;
+}
+
+// See brew_cut_write.
+static float scale_of(const struct job *job, const struct part *part) {
+    bool q_or_k = part->role == BREW_Q || part->role == BREW_K || part->role == BREW_Q_BIAS ||
+                  part->role == BREW_K_BIAS;
+    bool grows =
+        over_width(part->role) || (q_or_k && job->config->qk_norm && part->dtype == BREW_F32);
+    if (!grows || job->cut->n_width == job->config->width) return 1;
     return (float)sqrt((double)job->config->width / (double)job->cut->n_width);
+}
+
+// Rows of a matrix times what its input is mended with.
+static void mixed_rows(const struct job *job, const struct part *part, const double *mix,
+                       int64_t first, int64_t count, float *rows) {
+    int64_t c = job->config->width, k = job->cut->n_width;
+    double *from = brew_realloc_array(NULL, (size_t)(count * c), sizeof *from);
+    double *to = brew_realloc_array(NULL, (size_t)(count * k), sizeof *to);
+    for (int64_t i = 0; i < count; i++) {
+        brew_tensor_rows(&part->from, part->rows[first + i], 1, job->row);
+        for (int64_t j = 0; j < c; j++) from[i * c + j] = job->row[j];
+    }
+    brew_multiply(count, k, c, from, mix, to);
+    for (int64_t i = 0; i < count * k; i++) rows[i] = (float)to[i];
+    free(from);
+    free(to);
+}
+
+static void kept_rows(const struct job *job, const struct part *part, int64_t first, int64_t count,
+                      float *rows) {
+    bool vector = part->from.n_dims == 1;
+    const int64_t *cols = vector ? part->rows : part->cols;
+    int64_t n_cols = vector ? part->n_rows : part->n_cols;
+    const float *values = repaired_of(job, part);
+    for (int64_t i = 0; i < count; i++, rows += n_cols) {
+        int64_t row = vector ? 0 : part->rows[first + i];
+        if (values) {
+            memcpy(rows, values + row * n_cols, (size_t)n_cols * sizeof *rows);
+        } else {
+            brew_tensor_rows(&part->from, row, 1, job->row);
+            for (int64_t j = 0; j < n_cols; j++) rows[j] = job->row[cols[j]];
+        }
+    }
 }
 
 static void part_rows(void *arg, size_t index, int64_t first, int64_t count, float *rows) {
     struct job *job = arg;
     const struct part *part = &job->parts[index];
-    bool vector = part->from.n_dims == 1;
-    const int64_t *cols = vector ? part->rows : part->cols;
-    int64_t n_cols = vector ? part->n_rows : part->n_cols;
-    const float *values = repaired_of(job, part);
-    float scale = gain_scale(job, part->role);
-    for (int64_t i = 0; i < count; i++, rows += n_cols) {
-        if (values) {
-            memcpy(rows, values + (first + i) * n_cols, (size_t)n_cols * sizeof *rows);
-        } else {
-            brew_tensor_rows(&part->from, vector ? 0 : part->rows[first + i], 1, job->row);
-            for (int64_t j = 0; j < n_cols; j++) rows[j] = job->row[cols[j]] * scale;
-        }
-    }
+    int64_t n_cols = part->from.n_dims == 1 ? part->n_rows : part->n_cols;
+    const double *mix = mix_of(job, part), *gain = NULL;
+    float scale = scale_of(job, part);
+    if (job->repaired && part->role == BREW_FINAL_NORM) gain = job->repaired->final_gain;
+    if (mix)
+        mixed_rows(job, part, mix, first, count, rows);
+    else
+        kept_rows(job, part, first, count, rows);
+    for (int64_t i = 0; i < count * n_cols && scale != 1; i++) rows[i] *= scale;
+    for (int64_t j = 0; j < n_cols && gain; j++) rows[j] = (float)(rows[j] * gain[j]);
 }
 
 static int add_part(struct job *job, const brew_modeldir *dir, enum brew_role role, int64_t layer,
@@ -176,6 +240,7 @@ static int add_part(struct job *job, const brew_modeldir *dir, enum brew_role ro
     part->role = role;
     part->layer = layer;
     part->dtype = brew_dtype_block(part->from.dtype) > 1 ? BREW_BF16 : part->from.dtype;
+    if (over_width(role) && job->cut->n_width < job->config->width) part->dtype = BREW_F32;
     brew_role_name(part->name, sizeof part->name, false, role, layer);
     enum brew_dim dims[2];
     brew_role_dims(role, dims);

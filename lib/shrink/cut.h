@@ -53,15 +53,28 @@ brew_size brew_cut_size(const brew_cut *cut, const brew_config *config);
 // The configuration of the smaller model, as far as it is numbers; its pointers are `config`'s.
 brew_config brew_cut_config(const brew_cut *cut, const brew_config *config);
 
-// Matrices that were repaired: `out` and `down` of kept layers in their new shape, row-major, or NULL.
+// What was repaired, row-major; NULL for what was not. `out` and `down` of kept layers, with all rows and the
+// columns that stay; and what the rows of a matrix that reads the residual stream are multiplied with from the
+// right: those of q, k and v, of gate and up, of the head. final_gain multiplies the final norm's gains.
 typedef struct brew_repaired {
-    float **out;  // [L'] each [C', n_kv * n_group * D]
-    float **down; // [L'] each [C', n_mlp]
+    float **out;        // [L'] each [C, n_kv * n_group * D]
+    float **down;       // [L'] each [C, n_mlp]
+    double **attn_in;   // [L'] each [C, n_width]
+    double **mlp_in;    // [L'] each [C, n_width]
+    double *head;       // [C, n_width]
+    double *final_gain; // [n_width]
 } brew_repaired;
+void brew_repaired_release(brew_repaired *repaired, int64_t n_layers); // L'
 
 // Writes the smaller model into `path`, a directory that exists and is empty. Types stay as stored (block
-// types of GGUF become BF16). Where width goes, norms' gains grow by sqrt(C / C') and
-// rms_norm_eps by C / C': the mean square is over fewer channels.
+// types of GGUF become BF16).
+//
+// Where width goes, the norms' mean square is over fewer channels. With m of these the mean over the C channels
+// there were, if the others are zero, that over C' is m C / C'; so gains grow by sqrt(C / C') and rms_norm_eps
+// by C / C', and the norms give what they gave, exactly. The gains become F32: rounding them anew would move
+// all that is read by up to 2^-9. The norms of q and k, over the head's width, share rms_norm_eps: where q and k are F32
+// these rows grow by sqrt(C / C'), too; of other types they stay, because rounding them moves more than
+// eps does: (C / C' - 1) eps / 2 over their mean square.
 int brew_cut_write(const brew_cut *cut, const brew_modeldir *dir, const brew_config *config,
                    const brew_repaired *repaired, const brew_json *provenance, const char *path,
                    brew_err *err);

@@ -118,6 +118,28 @@ static int weigh_by_slopes(struct brew_prune_job *job, brew_err *err) {
 
 // ---- all of it ----
 
+// The number of heads that a share will come to, where the width allows it.
+static int64_t heads_near(const brew_prune_options *o, const brew_config *c) {
+    int64_t group = c->heads / c->kv_heads, best = c->heads;
+    double want = o->heads * (double)c->heads;
+    if (o->shape) return o->shape->kv * o->shape->group;
+    for (int64_t kv = 1; kv <= c->kv_heads; kv++)
+        for (int64_t g = 1; g <= group; g++)
+            if (fabs((double)(kv * g) - want) < fabs((double)best - want)) best = kv * g;
+    return best;
+}
+
+static int cut_width(struct brew_prune_job *job, brew_err *err) {
+    const brew_prune_options *o = job->options;
+    const brew_config *c = job->config;
+    brew_width_options how = {.skip = job->skip, .repair = o->repair, .ridge = o->ridge};
+    if (o->hidden <= 0) return 0;
+    how.keep = brew_width_channels(c, o->hidden, o->multiple, heads_near(o, c));
+    if (how.keep == c->width) return 0;
+    return brew_width_cut(job->model, job->dir, job->star, &how, &job->out->cut,
+                          &job->out->repaired, &job->out->width, err);
+}
+
 static int measure(struct brew_prune_job *job, bool mlp, brew_err *err) {
     const brew_prune_options *o = job->options;
     const brew_config *c = job->config;
@@ -138,14 +160,14 @@ static int run(struct brew_prune_job *job, brew_err *err) {
     const brew_shape *shape = o->shape;
     int64_t keep = shape ? shape->mlp : brew_prune_neurons(c, o->mlp, o->multiple);
     bool heads = shape ? shape->kv * shape->group < c->heads : o->heads < 1, mlp = keep < c->mlp;
-    if (cut_layers(job, err)) return -1;
+    if (cut_layers(job, err) || cut_width(job, err)) return -1;
     if ((heads || mlp) && measure(job, mlp, err)) return -1;
     if (heads) brew_prune_choose_heads(job);
     if (mlp) brew_prune_choose_neurons(job, keep);
     const brew_cut *cut = &job->out->cut;
     if (o->vocabulary) brew_cut_keep_tokens(&job->out->cut, o->vocabulary);
     if (cut->n_layers == c->layers && cut->n_kv * cut->n_group == c->heads &&
-        cut->n_mlp == c->mlp && cut->n_vocab == c->vocab)
+        cut->n_mlp == c->mlp && cut->n_vocab == c->vocab && cut->n_width == c->width)
         return brew_fail(err, BREW_USAGE,
                          "nothing would be cut: %lld layers, %lld heads and %lld neurons stay",
                          (long long)c->layers, (long long)c->heads, (long long)c->mlp);
@@ -175,12 +197,7 @@ int brew_prune(brew_model *model, const brew_modeldir *dir, const brew_config *c
 }
 
 void brew_pruned_release(brew_pruned *pruned) {
-    for (int64_t i = 0; i < pruned->cut.n_layers; i++) {
-        if (pruned->repaired.out) free(pruned->repaired.out[i]);
-        if (pruned->repaired.down) free(pruned->repaired.down[i]);
-    }
-    free(pruned->repaired.out);
-    free(pruned->repaired.down);
+    brew_repaired_release(&pruned->repaired, pruned->cut.n_layers);
     free(pruned->damage);
     brew_cut_release(&pruned->cut);
     *pruned = (brew_pruned){0};

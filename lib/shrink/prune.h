@@ -2,7 +2,7 @@
 //
 // In this order: layers are ranked by the damage their absence does to the answers (log loss, each left
 // out alone), and the least missed go; then heads and neurons by importance (shrink/importance.h,
-// shrink/taylor.h) in the model without those layers. Of heads, whole kv groups or equally many query heads
+// shrink/taylor.h) in the model without those layers, and channels (shrink/width.h). Of heads, whole kv groups or equally many query heads
 // in every group go, whichever loses less importance. Then exchanges are tried (shrink/swap.h), and the projections
 // behind the cut are repaired.
 #ifndef BREW_SHRINK_PRUNE_H
@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "model/model.h"
 #include "shrink/cut.h"
+#include "shrink/width.h"
 
 enum brew_importance_kind { BREW_ACTIVATION, BREW_TAYLOR };
 
@@ -21,10 +22,11 @@ typedef struct brew_shape {
 
 typedef struct brew_prune_options {
     double layers, heads, mlp;  // kept shares in (0, 1]; 1: all
+    double hidden;              // of channels, see shrink/width.h; 0: all, too
     const brew_shape *shape;    // instead of shares; NULL: the shares
     const int64_t *gone_layers; // layers to remove, instead of a number; NULL: by damage
     int64_t n_gone_layers;
-    int64_t multiple;                         // of neurons
+    int64_t multiple;                         // of neurons and channels
     const struct brew_vocabulary *vocabulary; // the tokens that stay, borrowed; NULL: all
     enum brew_importance_kind importance;
     int64_t rows; // looked at, at most; 0: 16 for each column of the wider projection
@@ -39,6 +41,7 @@ typedef struct brew_pruned {
     double whole_logloss, whole_auc; // of the model as it was, where layers were ranked
     double *damage; // [L] log loss without a layer less that with all; NULL if not ranked
     double heads_lost, mlp_lost; // shares of importance that went, before exchanges
+    brew_width_facts width;
     // Sums of squares of what the projections' outputs miss, over all layers: with the columns that were
     // chosen as they are, repaired, and repaired after exchanges.
     double error_before, error_after, error_swapped;
