@@ -1,5 +1,6 @@
 #!/bin/sh
 # brew-promptify --candidates: of one of several sources, in slates, without a header; a bad row leaves no trace.
+# --state: the popularity that negatives are drawn by.
 # shellcheck source=testdata/lib.sh
 . "$PWD/testdata/lib.sh"
 
@@ -53,4 +54,30 @@ exits 65 "posts among the jobs" brew-promptify -t testdata/world/world.task.json
 sed 's/"source": "feed"/"source": "fed"/' "$work/feed.task.json" >"$work/bad.task.json"
 exits 2 "no such source" brew-promptify -t "$work/bad.task.json" --candidates "$work/posts.csv"
 says '"candidates.source" must be the name of a source' "is refused"
+
+# What negatives are drawn by is kept: a later, shorter log draws as the whole did.
+ml=$PWD/testdata/ml-latest-small
+cat >"$work/watch.task.json" <<END
+{"task": "watch", "events": {"file": "$ml/ratings.csv", "member": "userId", "item": "movieId", "time": "timestamp"},
+ "actions": [{"name": "watched", "label": " Yes"}, {"name": "not", "label": " No", "drawn": true}],
+ "negatives": {"from": "popularity", "per_positive": 3}, "templates": {"question": "{item}:"}, "history": {"max": 0},
+ "questions": {"max": 5}, "split": {"by": "time", "test": 0.2}}
+END
+run brew-promptify -t "$work/watch.task.json" --save-state "$work/state" -o "$work/whole"
+exits 0 "--state with popularity" brew-promptify -t "$work/watch.task.json" --state "$work/state"
+same "$work/out" "$work/whole" "says the same of the same"
+awk -F, 'NR == 1 || $1 % 10 == 1' "$ml/ratings.csv" >"$work/tenth.csv"
+run brew-promptify -t "$work/watch.task.json" --state "$work/state" "$work/tenth.csv"
+drawn() { # ids and items of the members in both
+    grep '"member":"[0-9]*1"' "$1" | sed 's/.*"item_ids":\(\[[^]]*\]\).*"sample_rates":\(\[[^]]*\]\).*"member":\("[0-9]*"\).*/\3 \1 \2/'
+}
+is "$(drawn "$work/out" | sha256sum)" "$(drawn "$work/whole" | sha256sum)" "a tenth of the members draws as it did in the whole"
+run brew-promptify -t "$work/watch.task.json" "$work/tenth.csv" -o "$work/fresh"
+ok "and otherwise without it" sh -c "! cmp -s $work/fresh $work/out"
+for damage in 's/"popularity":/"popularty":/' 's/"events":\[[0-9]*/"events":[0/' 's/"events":\[[0-9]*,/"events":[/' \
+    's/"since":\[[0-9]*/"since":[""/' 's/"items":\["[0-9]*"/"items":[1/' 's/"items":\["[0-9]*","\([0-9]*\)"/"items":["\1","\1"/'; do
+    sed "$damage" "$work/state" >"$work/damaged"
+    exits 65 "a damaged popularity: $damage" brew-promptify -t "$work/watch.task.json" --state "$work/damaged"
+    says 'damaged: "popularity" is missing or of the wrong form' "is refused"
+done
 done_testing

@@ -24,7 +24,8 @@ page() {
     awk -v at="example: $1" 'substr($0, 5) == at {on = 1; next} on && /^\.Ed/ {exit} on && !/^\./' \
         "$root/man/brew-promptify.1" | sed 's/\\e/\\/g'
 }
-for file in movies ratings; do page $file.csv >$file.csv; done
+page movies.csv >"$work/movies.csv"
+page ratings.csv >"$work/ratings.csv"
 page draft >want
 draft ratings ratings.csv --items movies.csv
 cp ratings.task.json out

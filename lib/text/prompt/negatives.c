@@ -35,6 +35,7 @@ struct brew_negatives {
     size_t *waiting;       // met items that do not exist yet, while a member passes
     size_t n_waiting, waiting_cap;
     size_t *own, n_own, own_cap; // items drawn for one event
+    bool restored;
 };
 
 // The item of an id, put in if it is new.
@@ -119,8 +120,66 @@ void brew_negatives_count(brew_negatives *negatives, const brew_member *member) 
             i->since = e->time;
         if (negatives->how->from == BREW_NEGATIVES_UNIFORM) i->weight = 1;
         if (negatives->how->from == BREW_NEGATIVES_POPULARITY)
-            i->weight += e->split == BREW_SPLIT_TRAIN;
+            i->weight += e->split == BREW_SPLIT_TRAIN && !negatives->restored;
     }
+}
+
+// ---- popularity, kept ----
+
+brew_json *brew_negatives_save(const brew_negatives *negatives) {
+    if (negatives->how->from != BREW_NEGATIVES_POPULARITY) return NULL;
+    brew_json *all = brew_json_new_array();
+    for (size_t t = 0; t < negatives->task->n_item_tables; t++) {
+        const pool *p = &negatives->pools[t];
+        brew_json *one = brew_json_new_object(), *items = brew_json_new_array(),
+                  *events = brew_json_new_array(), *since = brew_json_new_array();
+        for (size_t i = 0; i < p->ids.count; i++) {
+            if (!p->items[i].weight) continue;
+            const struct brew_intern_entry *id = &p->ids.entries[p->items[i].id];
+            brew_json_push(items, brew_json_new_string(id->ptr, id->len));
+            brew_json_push(events, brew_json_new_int((int64_t)p->items[i].weight));
+            brew_json_push(since, brew_json_new_int(p->items[i].since));
+        }
+        brew_json_set(one, "items", items);
+        brew_json_set(one, "events", events);
+        brew_json_set(one, "since", since);
+        brew_json_push(all, one);
+    }
+    return all;
+}
+
+static int restore_pool(pool *p, const brew_json *object, bool dated, brew_err *err) {
+    const brew_json *items = brew_json_get(object, "items"),
+                    *events = brew_json_get(object, "events"),
+                    *since = brew_json_get(object, "since");
+    size_t n = brew_json_length(items);
+    bool fits = brew_json_is(items, BREW_JSON_ARRAY) && brew_json_length(events) == n &&
+                brew_json_length(since) == n;
+    for (size_t i = 0; i < n && fits; i++) {
+        const brew_json *id = brew_json_at(items, i), *k = brew_json_at(events, i),
+                        *from = brew_json_at(since, i);
+        size_t len = 0, known = p->ids.count;
+        fits = brew_json_is(id, BREW_JSON_STRING) && brew_json_is(k, BREW_JSON_INT) &&
+               brew_json_int(k) > 0 && brew_json_int(k) <= INT64_MAX / (int64_t)(n + 1) &&
+               brew_json_is(from, BREW_JSON_INT);
+        if (!fits) break;
+        const char *text = brew_json_string(id, &len);
+        item *it = item_of(p, text, len);
+        fits = it->weight == 0; // each once
+        it->weight = (uint64_t)brew_json_int(k);
+        if (!dated || it->id == known) it->since = dated ? BREW_TIME_NEVER : brew_json_int(from);
+    }
+    return fits ? 0 : brew_fail(err, BREW_DATA, "\"popularity\" is missing or of the wrong form");
+}
+
+int brew_negatives_restore(brew_negatives *negatives, const brew_json *popularity, brew_err *err) {
+    if (negatives->how->from != BREW_NEGATIVES_POPULARITY) return 0;
+    for (size_t t = 0; t < negatives->task->n_item_tables; t++)
+        if (restore_pool(&negatives->pools[t], brew_json_at(popularity, t),
+                         negatives->task->item_tables[t].source.valid_from != NULL, err))
+            return -1;
+    negatives->restored = true;
+    return 0;
 }
 
 static const pool *sorting; // qsort has no argument for it

@@ -14,13 +14,17 @@
 // is the probability that the item stands among them, and weighting by 1 / rate makes up for those
 // that do not (Horvitz and Thompson 1952).
 //
+// A state may tell the popularity, and since when items exist: then nothing is counted, and items that it does not
+// know are not drawn.
+//
 // All draws are functions of (seed, member, event, k): no order, shard or thread shows in them.
-// Life cycle: new; count for each member, once; ready; then apply, again and again. apply changes a member's
+// Life cycle: new; restore, perhaps; count for each member, once; ready; then apply, again and again. apply changes a member's
 // events in place and is not shared by threads.
 #ifndef BREW_TEXT_NEGATIVES_H
 #define BREW_TEXT_NEGATIVES_H
 
 #include "base/err.h"
+#include "io/json.h"
 #include "text/prompt/entities.h"
 #include "text/prompt/events.h"
 
@@ -46,6 +50,10 @@ typedef struct brew_negatives brew_negatives;
 brew_negatives *brew_negatives_new(const brew_task *task, const brew_entities *tables,
                                    uint64_t seed, brew_err *err);
 void brew_negatives_free(brew_negatives *negatives); // NULL is fine
+// The popularity of items for a state, once ready: an object for each table of items; NULL if it is not wanted.
+brew_json *brew_negatives_save(const brew_negatives *negatives);
+// Takes it up again; -1 if it has another form.
+int brew_negatives_restore(brew_negatives *negatives, const brew_json *popularity, brew_err *err);
 void brew_negatives_count(brew_negatives *negatives, const brew_member *member);
 void brew_negatives_ready(brew_negatives *negatives);
 // Drops events, or adds drawn ones. Those drawn are `drawn`, and `rate` is set in all.

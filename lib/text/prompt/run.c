@@ -86,7 +86,9 @@ static int open_part(brew_run_part *p, const brew_mix_part *from, const brew_run
     how.arg = prompter;
     if (!(p->events = brew_events_open(task, &how, err))) return -1;
     if (task->negatives &&
-        !(p->negatives = brew_negatives_new(task, prompter->items, o->seed, err)))
+        (!(p->negatives = brew_negatives_new(task, prompter->items, o->seed, err)) ||
+         (o->state && brew_negatives_restore(p->negatives, p->state.popularity, err) &&
+          brew_err_context(err, "%s", o->state))))
         return -1;
     if (task->features &&
         !(prompter->asof = p->asof = brew_asof_new(task, p->events, how.memory_bytes,
@@ -96,7 +98,8 @@ static int open_part(brew_run_part *p, const brew_mix_part *from, const brew_run
         !(p->later = brew_later_new(task, how.memory_bytes / 8, err)))
         return -1;
     return o->save ? brew_state_save(o->save, task, brew_events_split(p->events),
-                                     p->asof ? brew_asof_fitted(p->asof) : NULL, err)
+                                     p->asof ? brew_asof_fitted(p->asof) : NULL,
+                                     p->negatives ? brew_negatives_save(p->negatives) : NULL, err)
                    : 0;
 }
 

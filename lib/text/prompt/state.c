@@ -111,6 +111,8 @@ static int read_state(brew_state *out, brew_task *task, const brew_json *root, b
     for (size_t f = 0; f < n; f++)
         if (read_fitted(brew_json_at(features, f), &task->features->list[f], &out->fitted[f], err))
             return -1;
+    const brew_json *popularity = brew_json_get(root, "popularity");
+    if (popularity) out->popularity = brew_json_copy(popularity);
     return read_split(root, out, task, err);
 }
 
@@ -129,13 +131,17 @@ void brew_state_release(brew_state *state, const brew_task *task) {
     for (size_t f = 0; state->fitted && task->features && f < task->features->n; f++)
         free(state->fitted[f].edges);
     free(state->fitted);
+    brew_json_free(state->popularity);
     *state = (brew_state){0};
 }
 
 int brew_state_save(const char *path, const brew_task *task, const brew_datasplit *split,
-                    const brew_fitted *fitted, brew_err *err) {
+                    const brew_fitted *fitted, brew_json *popularity, brew_err *err) {
     char digest[65];
-    if (digest_of(task, digest, err)) return -1;
+    if (digest_of(task, digest, err)) {
+        brew_json_free(popularity);
+        return -1;
+    }
     brew_json *root = brew_json_new_object(), *features = brew_json_new_array();
     brew_json_set(root, "brew_state", brew_json_new_int(VERSION));
     brew_json_set(root, "task", brew_json_new_string(task->name, strlen(task->name)));
@@ -158,6 +164,7 @@ int brew_state_save(const char *path, const brew_task *task, const brew_dataspli
         brew_json_push(features, one);
     }
     brew_json_set(root, "features", features);
+    if (popularity) brew_json_set(root, "popularity", popularity);
     brew_buf text = {0};
     brew_json_write(&text, root);
     brew_buf_addc(&text, '\n');
