@@ -41,7 +41,7 @@ static struct brew_opt options[] = {
                   "items were sampled, where no sample_rates are given"),
     BREW_OPT_STRING(0, "group", &study.group, "FIELD",
                     "rank within this field of meta (the request)"),
-    BREW_OPT_INT('k', "top", &study.how.k, 1, 1000000, "N", "cut of ndcg@k and recall@k (10)"),
+    BREW_OPT_INT('k', "top", &study.how.k, 1, 1000000, "N", "cut of the metrics @k (10)"),
     BREW_OPT_INT(0, "replicates", &study.how.replicates, 0, 1000000, "N",
                  "bootstrap replicates, 0 for variances in one pass (1000)"),
     BREW_OPT_LIST(0, "gate", &gate_texts, "GATE",
@@ -82,9 +82,9 @@ static void progress(void *arg, uint64_t lines) {
 }
 
 static void check_folder(void) {
-    static const char *const without[] = {"add",        "calibration", "fit-calibration", "task",
-                                          "prompts",    "by",          "sampled",         "group",
-                                          "replicates", "chosen-on",   "expect"};
+    static const char *const without[] = {
+        "add",   "calibration", "fit-calibration", "task",   "prompts", "by",     "sampled",
+        "group", "replicates",  "chosen-on",       "expect", "since",   "static", "top"};
     for (size_t i = 0; i < sizeof without / sizeof *without; i++)
         if (brew_cli_given(&cli, without[i]))
             brew_cli_usage(&cli, "--%s needs records, not a folder of columns", without[i]);
@@ -103,6 +103,7 @@ static void check_usage(void) {
         brew_cli_usage(&cli, "--calibration-method needs --fit-calibration");
     if (compare && study.task) brew_cli_usage(&cli, "--compare and --task exclude each other");
     if (events.n && !study.task) brew_cli_usage(&cli, "--events needs --task");
+    if (study.static_only && !study.task) brew_cli_usage(&cli, "--static needs --task");
     if (gate_texts.n > MAX_GATES) brew_cli_usage(&cli, "more than %d gates", MAX_GATES);
     if (since && !brew_time_parse(since, strlen(since), BREW_TIME_ISO, &study.since_ms) &&
         !brew_time_parse(since, strlen(since), BREW_TIME_S, &study.since_ms))

@@ -280,6 +280,7 @@ exits 0 "a folder of columns" brew-eval --json "$work/columns"
 ok "has 3.5 of 4 pairs in order" has '^{"n":4,"members":2,"metrics":{"positive_rate":{"value":0.5,.*"auc":{"value":0.875,'
 exits 1 "gates" brew-eval --gate 'auc>0.9' "$work/columns"
 exits 2 "records are needed to slice" brew-eval --by history "$work/columns"
+exits 2 "and to rank" brew-eval --top 5 "$work/columns"
 printf '\001\000\002\000' | npy targets '|u1' 4
 exits 65 "a target of 2" brew-eval "$work/columns"
 says 'columns: row 2: the target is not 1, 0 or -1' "is named by its row"
@@ -325,6 +326,7 @@ done
 exits 0 "without them" brew-eval --static --task "$work/task.json" "$work/timed"
 ok "they are not there" sh -c "! grep -q ' as of ' '$work/out'"
 exits 2 "--events without --task" brew-eval --events "$work/log.csv" "$work/a"
+exits 2 "--static without --task" brew-eval --static "$work/a"
 exits 66 "no such task" brew-eval --task "$work/nothing.json" "$work/a"
 brew-promptify --task "$work/task.json" --split test >"$work/prompts" 2>"$work/err"
 exits 0 "prompts as constant scores" brew-eval --task "$work/task.json" --prompts --json "$work/prompts"

@@ -7,36 +7,44 @@
 enum { INDEX = 32768, AHEAD = 16, FACTORS = 16 };
 
 // Where to look for the cell of a score: those whose least score lies in the span's buckets below k are the
-// first `below[k]`.
+// first `below[k]`. `steps` halve the most that any bucket leaves to choose from.
 struct cell_index {
     const struct brew_bulk_cell *cell;
     struct brew_span span;
+    int steps;
     uint32_t below[INDEX + 1];
 };
 
-static void index_cells(struct cell_index *index, struct brew_bulk_state *s) {
-    struct brew_bulk_cells *cells = &s->cells;
-    BREW_GROW(cells->cell, cells->n + 1, cells->cap);
-    cells->cell[cells->n] = (struct brew_bulk_cell){.from = INFINITY};
-    index->cell = cells->cell;
-    index->span = brew_span_of(s->least, s->most, INDEX);
-    for (size_t i = 0; i < cells->n; i++)
-        index->below[brew_span_bucket(&index->span, cells->cell[i].from) + 1]++;
-    for (size_t k = 0; k < INDEX; k++) index->below[k + 1] += index->below[k];
+// The first cell that a score of bucket k may be in, and how many there are.
+static size_t candidates(const struct cell_index *index, size_t k, size_t *n) {
+    size_t first = index->below[k] - (index->below[k] > 0);
+    *n = index->below[k + 1] - first;
+    return first;
 }
 
-// Behind the cells stands one of infinity. Steps without branches: where rows lie is not to be foreseen.
-static const struct brew_bulk_cell *find_cell(const struct cell_index *index, double score) {
-    size_t k = brew_span_bucket(&index->span, score);
-    size_t lo = index->below[k], hi = index->below[k + 1];
-    lo -= lo > 0;
-    while (hi - lo > 2) {
-        size_t mid = lo + (hi - lo) / 2;
-        bool up = index->cell[mid].from <= score;
-        lo = up ? mid : lo;
-        hi = up ? hi : mid;
+static void index_cells(struct cell_index *index, const struct brew_bulk_state *s) {
+    size_t n, most = 1;
+    index->cell = s->cells.cell;
+    index->span = brew_span_of(s->least, s->most, INDEX);
+    for (size_t i = 0; i < s->cells.n; i++)
+        index->below[brew_span_bucket(&index->span, s->cells.cell[i].from) + 1]++;
+    for (size_t k = 0; k < INDEX; k++) index->below[k + 1] += index->below[k];
+    for (size_t k = 0; k < INDEX; k++) {
+        candidates(index, k, &n);
+        most = n > most ? n : most;
     }
-    return &index->cell[lo + (index->cell[lo + 1].from <= score)];
+    while ((size_t)1 << index->steps < most) index->steps++;
+}
+
+// As many steps for every score, without branches: where it lies is not to be foreseen.
+static const struct brew_bulk_cell *find_cell(const struct cell_index *index, double score) {
+    size_t n, at = candidates(index, brew_span_bucket(&index->span, score), &n);
+    for (int i = 0; i < index->steps; i++) {
+        size_t half = n / 2;
+        at += half & -(size_t)(index->cell[at + half].from <= score);
+        n -= half;
+    }
+    return &index->cell[at];
 }
 
 // Sums over rows of one member that stand together, or of all.
