@@ -59,6 +59,11 @@ shared() { # how many, out, options...
     ranks "$s_n" brew-train -q -m "$tiny" -o "$s_out" --precision f32 --lr 0.01 "$@"
 }
 
+# shellcheck disable=SC2317
+near() { # FILE FILE: numbers within a thousandth
+    paste "$1" "$2" | awk '{d = ($1 - $2) / $2; if (!(d * d < 1e-6)) exit 1} END {exit !NR}'
+}
+
 # ---- the same each time ----
 ok "one process" brew-train -q -m "$tiny" -o alone --precision f32 --lr 0.01 --epochs 4 train.jsonl
 ok "one rank" shared 1 one-rank --mpi on --epochs 4 train.jsonl
@@ -72,7 +77,7 @@ for n in 2 4; do
     same got want "and log"
     untimed "n$n" | sed 's/.*"loss":\([0-9.]*\).*/\1/' >got
     untimed alone | sed 's/.*"loss":\([0-9.]*\).*/\1/' >want
-    ok "with the losses of one process" sh -c "paste got want | awk '{d = (\$1 - \$2) / \$2; if (d * d > 1e-6) exit 1}'"
+    ok "with the losses of one process" near got want
     ok "the model says so" grep -q "\"ranks\":$n," "n$n/brew.json"
 done
 is "$(grep -o '"steps":[0-9]*' s.json)" '"steps":25' "one summary"
@@ -81,6 +86,14 @@ ok "a student" ranks 2 brew-distill -q --teacher "$tiny" -m "$tiny" -o student -
 ok "of a stream" sh -c "brew-score -m '$tiny' --teacher-stream teacher.tar train.jsonl -o scores"
 ok "too" ranks 2 brew-distill -q --teacher teacher.tar -m "$tiny" -o student2 --steps 3 train.jsonl
 same student/model.safetensors student2/model.safetensors "the same"
+hidden="--hidden 1 --kd-vocab items --history-weight 1 --lm-weight 0.1 --steps 5"
+# shellcheck disable=SC2086 # options
+ok "of hidden states" ranks 2 brew-distill -q --init "$tiny" --teacher "$tiny" -o hidden2 $hidden train.jsonl
+# shellcheck disable=SC2086
+ok "as by one process" brew-distill -q --init "$tiny" --teacher "$tiny" -o hidden1 $hidden train.jsonl
+untimed hidden2 | sed 's/.*"hidden":\([0-9.]*\).*/\1/' >got
+untimed hidden1 | sed 's/.*"hidden":\([0-9.]*\).*/\1/' >want
+ok "learns the same" near got want
 ok "from a file" shared 2 file --steps 3 train.jsonl
 ok "or a pipe" shared 2 pipe --steps 3 --spool spool <train.jsonl
 same pipe/model.safetensors file/model.safetensors "the same"
@@ -126,12 +139,15 @@ kill -TERM "$(cat pids/1)"
 finish
 is $status 75 "SIGTERM to the second rank: status 75"
 ok "a checkpoint" whole
+export OMPI_MCA_odls_base_sigkill_timeout=20
 begin "$@"
 kill -TERM $pid
 finish
+unset OMPI_MCA_odls_base_sigkill_timeout
 ok "SIGTERM to mpirun ends it" test $status != 0
 ok "all of it" gone
 ok "a checkpoint" whole
+ok "of the last step" test -e "run/checkpoints/step-$(printf %08d "$(wc -l <run/metrics.jsonl)")"
 for rank in 1 0; do
     begin "$@"
     kill -KILL "$(cat pids/$rank)"

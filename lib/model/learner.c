@@ -183,26 +183,6 @@ void brew_learner_drop(brew_learner *learner) {
     learner->started = learner->cleared = false;
 }
 
-int64_t brew_learner_gradients(const brew_learner *learner) {
-    return learner->n_learning;
-}
-
-void brew_learner_get_gradients(const brew_learner *learner, int64_t first, int64_t count,
-                                float *to) {
-    size_t bytes = (size_t)count * sizeof *to;
-    if (learner->started)
-        learner->be->ops->download(learner->be, to, learner->gradients + first, bytes);
-    else
-        memset(to, 0, bytes);
-}
-
-void brew_learner_set_gradients(brew_learner *learner, int64_t first, int64_t count,
-                                const float *from) {
-    start_gradients(learner);
-    learner->be->ops->upload(learner->be, learner->gradients + first, from,
-                             (size_t)count * sizeof *from);
-}
-
 void brew_learner_refresh(brew_learner *learner) {
     brew_backend *be = learner->be;
     brew_learner_merge(learner);
@@ -271,4 +251,24 @@ void brew_learner_set(brew_learner *learner, enum brew_learner_store store, size
     else
         be->ops->upload(be, block + slot->at + first * slot->as.cols, rows,
                         (size_t)(count * slot->as.cols) * sizeof *rows);
+}
+
+int64_t brew_learner_n_learning(const brew_learner *learner) {
+    return learner->n_learning;
+}
+
+void brew_learner_get_part(const brew_learner *learner, enum brew_learner_store store,
+                           int64_t first, int64_t count, float *to) {
+    size_t bytes = (size_t)count * sizeof *to;
+    if (store == BREW_GRADIENTS && !learner->started)
+        memset(to, 0, bytes);
+    else
+        learner->be->ops->download(learner->be, to, store_block(learner, store) + first, bytes);
+}
+
+void brew_learner_set_gradients(brew_learner *learner, int64_t first, int64_t count,
+                                const float *from) {
+    start_gradients(learner);
+    learner->be->ops->upload(learner->be, learner->gradients + first, from,
+                             (size_t)count * sizeof *from);
 }

@@ -111,13 +111,6 @@ double brew_learner_norm(brew_learner *learner); // of all gradients together
 // to gains and biases. Then the gradients are forgotten.
 void brew_learner_update(brew_learner *learner, const brew_adamw *step);
 void brew_learner_drop(brew_learner *learner); // forget the gradients
-// The gradients of all that learns as one row of numbers, in an order of the learner's own, to be added to those of
-// another process with the same model, precision and kernel level: how many, and a part of them.
-int64_t brew_learner_gradients(const brew_learner *learner);
-void brew_learner_get_gradients(const brew_learner *learner, int64_t first, int64_t count,
-                                float *to);
-void brew_learner_set_gradients(brew_learner *learner, int64_t first, int64_t count,
-                                const float *from);
 
 // The parameters as Hugging Face names and stores them, in a fixed order (that of the file's names is
 // not promised); then those of adapters, as PEFT does. What is frozen is listed, too; with adapters, its
@@ -138,5 +131,13 @@ void brew_learner_get(const brew_learner *learner, enum brew_learner_store store
 void brew_learner_set(brew_learner *learner, enum brew_learner_store store, size_t index,
                       int64_t first, int64_t count, const float *rows);
 void brew_learner_refresh(brew_learner *learner);
+
+// All that learns as one row of numbers, in an order of the learner's own: what processes with the same model,
+// precision and kernel level compare, and add up. How many, and a part of a store; gradients alone can be set.
+int64_t brew_learner_n_learning(const brew_learner *learner);
+void brew_learner_get_part(const brew_learner *learner, enum brew_learner_store store,
+                           int64_t first, int64_t count, float *to);
+void brew_learner_set_gradients(brew_learner *learner, int64_t first, int64_t count,
+                                const float *from);
 
 #endif

@@ -98,6 +98,20 @@ int brew_ranks_tell(brew_ranks *ranks, void *bytes, size_t n, brew_err *err) {
     return all ? 0 : -1;
 }
 
+int brew_ranks_compare(brew_ranks *ranks, const void *bytes, size_t n, const char *what,
+                       brew_err *err) {
+    if (!ranks) return 0;
+    if (ranks->failed) return -1;
+    const char *all = gather(ranks, bytes, n, err);
+    if (!all) return -1;
+    for (int r = 1; r < ranks->wire->ranks; r++) {
+        if (!memcmp(all, all + (size_t)r * n, n)) continue;
+        ranks->failed = true;
+        return brew_fail(err, BREW_INTERNAL, "rank %d has other %s than rank 0", r, what);
+    }
+    return 0;
+}
+
 int brew_ranks_add(brew_ranks *ranks, double *values, size_t n, brew_err *err) {
     if (!ranks || !n) return 0;
     if (ranks->failed) return -1;

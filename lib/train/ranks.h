@@ -43,6 +43,9 @@ int brew_ranks_places(brew_ranks *ranks, int *machine, int *cpus, brew_err *err)
 int brew_ranks_agree(brew_ranks *ranks, int rc, brew_err *err);
 // Rank 0's bytes to all.
 int brew_ranks_tell(brew_ranks *ranks, void *bytes, size_t n, brew_err *err);
+// Whether all have the same bytes as rank 0: else all fail, and the message names a rank with other `what`.
+int brew_ranks_compare(brew_ranks *ranks, const void *bytes, size_t n, const char *what,
+                       brew_err *err);
 // Each value becomes the sum over the ranks, in their order.
 int brew_ranks_add(brew_ranks *ranks, double *values, size_t n, brew_err *err);
 int brew_ranks_add_floats(brew_ranks *ranks, float *values, size_t n, brew_err *err);

@@ -30,6 +30,7 @@ struct shared {
 struct local {
     brew_wire wire;
     struct shared *shared;
+    int bent; // which of the large messages ends in another bit here, 0: none
 };
 
 static int move(struct local *local, const void *mine, size_t bytes) {
@@ -45,6 +46,7 @@ static int gather(brew_wire *wire, const void *mine, size_t bytes, void *all, br
     if (move(local, mine, bytes)) return brew_fail(err, BREW_INTERNAL, "too long for the test");
     for (int r = 0; r < wire->ranks; r++)
         memcpy((char *)all + (size_t)r * bytes, local->shared->slots[r], bytes);
+    if (bytes > 10000 && local->bent && !--local->bent) ((char *)all)[bytes / 2 | 3] ^= 1;
     pthread_barrier_wait(&local->shared->barrier);
     return 0;
 }
@@ -76,10 +78,12 @@ static struct shared *new_shared(int n) {
     return shared;
 }
 
+static int bend; // of the second rank's messages
 static brew_ranks *join(struct shared *shared, int rank, int n) {
     struct local *local = brew_calloc(1, sizeof *local);
     local->wire = (brew_wire){rank, n, gather, exchange, close_wire};
     local->shared = shared;
+    if (rank == 1) local->bent = bend;
     return brew_ranks_new(&local->wire);
 }
 
@@ -349,6 +353,10 @@ static void test_refusals(struct plan plan, const char *valid) {
         "/dev/full"; // the first rank fails in its first step, the others meanwhile go on
     ok(run(3, &plan, -1), "a log that cannot be written: all fail");
     plan.options.log = NULL;
+    remove_all(out);
+    bend = 3;
+    ok(run(3, &plan, -1), "a gradient that differs in one bit: all fail");
+    bend = 0;
     remove_all(out);
     ok(run(2, &plan, 0), "two ranks");
     ok(run(3, &plan, -1), "are not three");

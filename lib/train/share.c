@@ -2,21 +2,32 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 static int add_terms(brew_ranks *ranks, brew_terms *terms, size_t n, brew_err *err) {
     return brew_ranks_add(ranks, (double *)terms, n * (sizeof *terms / sizeof(double)), err);
 }
 
-static int add_gradients(brew_ranks *ranks, brew_learner *learner, brew_err *err) {
-    enum { PART = 1 << 20 };
-    int64_t n = brew_learner_gradients(learner);
+enum { PART = 1 << 20 }; // floats
+
+static int compare_weights(const brew_share *share, float *part, brew_err *err) {
+    int64_t n = brew_learner_n_learning(share->learner), parts = (n + PART - 1) / PART;
+    int64_t at = share->step % parts * PART, count = n - at < PART ? n - at : PART;
+    brew_learner_get_part(share->learner, BREW_VALUES, at, count, part);
+    uint64_t hash = brew_hash64(part, (size_t)count * sizeof *part, 0);
+    return brew_ranks_compare(share->ranks, &hash, sizeof hash, "weights", err);
+}
+
+static int add_gradients(const brew_share *share, brew_err *err) {
+    brew_learner *learner = share->learner;
+    int64_t n = brew_learner_n_learning(learner);
     float *part = brew_alloc(PART * sizeof *part);
-    int rc = 0;
+    int rc = compare_weights(share, part, err);
     for (int64_t at = 0; !rc && at < n; at += PART) {
         int64_t count = n - at < PART ? n - at : PART;
-        brew_learner_get_gradients(learner, at, count, part);
-        rc = brew_ranks_add_floats(ranks, part, (size_t)count, err);
+        brew_learner_get_part(learner, BREW_GRADIENTS, at, count, part);
+        rc = brew_ranks_add_floats(share->ranks, part, (size_t)count, err);
         brew_learner_set_gradients(learner, at, count, part);
     }
     free(part);
@@ -42,5 +53,5 @@ int brew_share_run(const brew_share *share, const brew_batch *batch, const brew_
     if (add_terms(ranks, &terms, 1, err)) return -1;
     if (tasks && add_terms(ranks, tasks, share->n_tasks, err)) return -1;
     brew_terms_add(total, &terms);
-    return step->learn ? add_gradients(ranks, share->learner, err) : 0;
+    return step->learn ? add_gradients(share, err) : 0;
 }

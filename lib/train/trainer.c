@@ -194,7 +194,8 @@ static int resume(struct trainer *t, brew_err *err) {
 // Of the whole batch, which is in t->batch: its terms and gradients, by whoever computes them.
 static int run_batch(struct trainer *t, brew_engine *engine, const brew_engine_step *how,
                      brew_terms *total, brew_terms *tasks, brew_err *err) {
-    brew_share share = {t->job->ranks, engine, t->job->learner, brew_data_tasks(t->job->data)};
+    brew_share share = {t->job->ranks, engine, t->job->learner, brew_data_tasks(t->job->data),
+                        t->state.so_far.step};
     return brew_share_run(&share, &t->batch, how, total, tasks, err);
 }
 
