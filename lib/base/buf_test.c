@@ -58,7 +58,8 @@ static void test_round_trips(void) {
         uint64_t bits = brew_rand_u64(1, 2, i);
         double value;
         memcpy(&value, &bits, 8);
-        if (i % 2) value = (double)(int64_t)(bits % 2000001 - 1000000) / (i % 4 == 1 ? 1000 : 10000);
+        if (i % 2)
+            value = (double)(int64_t)(bits % 2000001 - 1000000) / (i % 4 == 1 ? 1000 : 10000);
         if (!isfinite(value)) continue;
         brew_buf_reset(&buf);
         brew_buf_add_double(&buf, value);

@@ -77,9 +77,11 @@ uint64_t brew_hash64(const void *bytes, size_t len, uint64_t seed) {
     return brew_mix64(h ^ (uint64_t)len);
 }
 
+// With what a look-up compares, so that it goes from the slot to the bytes.
 struct brew_intern_slot {
     uint64_t hash;
-    size_t number_plus_1; // 0: empty
+    const char *ptr;
+    uint32_t len, number_plus_1; // 0: empty
 };
 
 struct brew_arena_box {
@@ -105,9 +107,7 @@ static struct brew_intern_slot *intern_find(const brew_intern *table, const char
     for (;; at = (at + 1) & (table->slot_cap - 1)) {
         struct brew_intern_slot *slot = &table->slots[at];
         if (!slot->number_plus_1) return slot;
-        if (slot->hash != hash) continue;
-        const struct brew_intern_entry *entry = &table->entries[slot->number_plus_1 - 1];
-        if (entry->len == len && !memcmp(entry->ptr, ptr, len)) return slot;
+        if (slot->hash == hash && slot->len == len && !memcmp(slot->ptr, ptr, len)) return slot;
     }
 }
 
@@ -117,17 +117,20 @@ size_t brew_intern_put(brew_intern *table, const char *ptr, size_t len) {
     uint64_t hash = brew_hash64(ptr, len, 0);
     struct brew_intern_slot *slot = intern_find(table, ptr, len, hash);
     if (slot->number_plus_1) return slot->number_plus_1 - 1;
+    if (table->count >= UINT32_MAX - 1 || len > UINT32_MAX)
+        brew_bug("no number for a string of %zu bytes behind %zu others", len, table->count);
     if (!table->arena) table->arena = brew_calloc(1, sizeof *table->arena);
     BREW_GROW(table->entries, table->count + 1, table->entry_cap);
     const char *copy = brew_arena_strndup(&table->arena->arena, ptr, len);
     table->entries[table->count] = (struct brew_intern_entry){copy, len};
-    *slot = (struct brew_intern_slot){hash, ++table->count};
+    *slot = (struct brew_intern_slot){hash, copy, (uint32_t)len, (uint32_t)++table->count};
     return table->count - 1;
 }
 
 size_t brew_intern_get(const brew_intern *table, const char *ptr, size_t len) {
     if (!table->slot_cap) return SIZE_MAX;
-    return intern_find(table, ptr, len, brew_hash64(ptr, len, 0))->number_plus_1 - 1;
+    uint32_t number = intern_find(table, ptr, len, brew_hash64(ptr, len, 0))->number_plus_1;
+    return number ? number - 1 : SIZE_MAX;
 }
 
 void brew_intern_release(brew_intern *table) {

@@ -9,6 +9,12 @@ bool brew_parse_i64(const char *text, size_t len, int64_t *out) {
     bool negative = i;
     if (i == len) return false;
     int64_t value = 0;
+    enum { SAFE = 18 }; // so many digits fit
+    for (size_t end = len - i < SAFE ? len : i + SAFE; i < end; i++) {
+        unsigned digit = (unsigned char)text[i] - '0';
+        if (digit > 9) return false;
+        value = value * 10 + (negative ? -(int64_t)digit : (int64_t)digit);
+    }
     for (; i < len; i++) {
         unsigned digit = (unsigned char)text[i] - '0';
         if (digit > 9 || __builtin_mul_overflow(value, 10, &value)) return false;

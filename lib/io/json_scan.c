@@ -16,7 +16,8 @@ static bool wrong(struct scan *s, const char *why) {
     return false;
 }
 
-static void white(struct scan *s) {
+static inline void white(struct scan *s) {
+    if (s->at < s->len && (unsigned char)s->text[s->at] > ' ') return;
     while (s->at < s->len) {
         char c = s->text[s->at];
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return;

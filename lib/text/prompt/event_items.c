@@ -7,8 +7,6 @@
 
 enum { STRETCH = 4096, AHEAD = 8 }; // strings of a round's part; called for in advance
 
-static const uint64_t DUPLICATE = UINT64_MAX;
-
 // What is known of an item while its events pass: those before the last one's time, and all.
 typedef struct passing {
     uint64_t before, events;
@@ -18,10 +16,11 @@ typedef struct passing {
 typedef struct stretch {
     const unsigned char *last;             // that one, or NULL
     const unsigned char *strings[STRETCH]; // [n]
-    uint64_t before[STRETCH]; // events of the item before this one's time, or DUPLICATE
     size_t n;
-    size_t same_item, same_time; // so many are still of the last one's item, and at its time, too
-    passing end;                 // behind the stretch, as far as it knows
+    // Of `members` the first ones that are still of that item; of these, the first that are at its time, too.
+    size_t same_item, same_time;
+    bool all_same_item, all_same_time; // whether the whole stretch is
+    passing end;                       // behind the stretch, as if nothing was before
     uint64_t duplicates, events, items;
     brew_buf copies;
     brew_strings members, times; // for the next sorts
@@ -39,85 +38,75 @@ static bool begin_alike(const unsigned char *a, const unsigned char *b, size_t l
     return brew_sort_len(a) >= len && brew_sort_len(b) >= len && !memcmp(a + 4, b + 4, len);
 }
 
+// Writes the event for the next sorts. Whether it is kept.
+static bool emit(const brew_item_pass *pass, stretch *s, const brew_row *row) {
+    if (pass->by_time && row->action >= 0) {
+        size_t begin = brew_strings_begin(&s->times);
+        brew_key_time(&s->times.bytes, row->time);
+        brew_strings_end(&s->times, begin);
+    }
+    uint64_t hash = brew_hash64(row->member.ptr, row->member.len, 0);
+    if (!brew_shard_holds(pass->shard, pass->shards, hash)) return false;
+    size_t begin = brew_strings_begin(&s->members);
+    brew_row_by_member(row, hash, s->end.before, &s->members.bytes);
+    brew_strings_end(&s->members, begin);
+    return true;
+}
+
 // Counts as if nothing was before the stretch.
-static void count(void *arg, size_t task, int worker) {
+static void pass_stretch(void *arg, size_t task, int worker) {
     const run *r = arg;
     const brew_item_pass *pass = r->pass;
     stretch *s = &r->stretches[task];
     const unsigned char *last = s->last;
-    size_t item_len = 0; // of `last`, up to the time
     brew_row row;
-    bool first_item = last != NULL, first_time = last != NULL;
+    brew_item_lens lens = {0, 0};
     (void)worker;
+    brew_strings_reset(&s->members);
+    brew_strings_reset(&s->times);
     s->same_item = s->same_time = 0;
     s->duplicates = s->events = s->items = 0;
+    s->all_same_item = s->all_same_time = last != NULL;
     s->end = (passing){0, 0};
-    if (last) item_len = brew_row_of_item(pass->task, last, &row).item;
-    for (size_t k = 0; k < s->n; k++) {
+    if (last) lens = brew_row_of_item(pass->task, last, &row);
+    for (size_t k = 0; k < s->n; last = s->strings[k++]) {
         const unsigned char *now = s->strings[k];
         if (k + AHEAD < s->n) __builtin_prefetch(s->strings[k + AHEAD]);
-        bool same = last && begin_alike(last, now, item_len), event = true;
-        bool same_time = same && begin_alike(last, now, item_len + 8);
-        s->before[k] = DUPLICATE;
-        if (!same || same_time || pass->candidates) {
-            brew_item_lens lens = brew_row_of_item(pass->task, now, &row);
-            event = row.action >= 0;
-            item_len = lens.item;
-            if (same_time && begin_alike(last, now, lens.event)) {
-                s->duplicates++;
-                s->same_item += first_item;
-                s->same_time += first_time;
-                continue;
-            }
+        bool same = last && begin_alike(last, now, lens.item);
+        bool same_time = same && begin_alike(last, now, lens.item + 8);
+        lens = brew_row_of_item(pass->task, now, &row);
+        if (same_time && begin_alike(last, now, lens.event)) {
+            s->duplicates++;
+            continue;
         }
-        first_item &= same;
-        first_time &= same_time;
-        s->same_item += first_item;
-        s->same_time += first_time;
+        bool event = row.action >= 0;
+        s->all_same_item &= same;
+        s->all_same_time &= same_time;
         if (!same) s->end.events = 0;
         if (!same_time) s->end.before = s->end.events;
         s->items += !same && event;
         s->events += event;
         s->end.events += event;
-        s->before[k] = s->end.before;
-        last = now;
+        bool kept = emit(pass, s, &row);
+        s->same_item += kept && s->all_same_item;
+        s->same_time += kept && s->all_same_time;
     }
 }
 
 // Puts what was before the stretch into it, and what is behind it into *p.
 static void settle(passing *p, stretch *s) {
-    for (size_t k = 0; k < s->same_item; k++)
-        if (s->before[k] != DUPLICATE)
-            s->before[k] = k < s->same_time ? p->before : p->events + s->before[k];
-    if (s->same_item < s->n)
+    char *at = s->members.bytes.ptr;
+    for (size_t k = 0; k < s->same_item; k++) {
+        at += 4 + brew_sort_len((const unsigned char *)at);
+        uint64_t before = p->before;
+        if (k >= s->same_time) before = p->events + brew_key_load(at - 8);
+        brew_key_store(at - 8, before);
+    }
+    if (!s->all_same_item)
         *p = s->end;
     else
-        *p = (passing){s->same_time < s->n ? p->events + s->end.before : p->before,
+        *p = (passing){s->all_same_time ? p->before : p->events + s->end.before,
                        p->events + s->end.events};
-}
-
-static void rewrite(void *arg, size_t task, int worker) {
-    const run *r = arg;
-    const brew_item_pass *pass = r->pass;
-    stretch *s = &r->stretches[task];
-    (void)worker;
-    brew_strings_reset(&s->members);
-    brew_strings_reset(&s->times);
-    for (size_t k = 0; k < s->n; k++) {
-        brew_row row;
-        if (s->before[k] == DUPLICATE) continue;
-        brew_row_of_item(pass->task, s->strings[k], &row);
-        if (pass->by_time && row.action >= 0) {
-            size_t begin = brew_strings_begin(&s->times);
-            brew_key_time(&s->times.bytes, row.time);
-            brew_strings_end(&s->times, begin);
-        }
-        uint64_t hash = brew_hash64(row.member.ptr, row.member.len, 0);
-        if (!brew_shard_holds(pass->shard, pass->shards, hash)) continue;
-        size_t begin = brew_strings_begin(&s->members);
-        brew_row_by_member(&row, hash, s->before[k], &s->members.bytes);
-        brew_strings_end(&s->members, begin);
-    }
 }
 
 // Takes the strings of a round: the number of stretches, 0 when no string is left, -1 on error.
@@ -144,7 +133,7 @@ static int pass_round(run *r, const brew_strings **lists, brew_err *err) {
     ptrdiff_t got = take(r, err);
     if (got <= 0) return (int)got;
     size_t n = (size_t)got;
-    brew_pool_run(pass->pool, n, count, r);
+    brew_pool_run(pass->pool, n, pass_stretch, r);
     for (size_t i = 0; i < n; i++) {
         stretch *s = &r->stretches[i];
         settle(&r->passing, s);
@@ -152,7 +141,6 @@ static int pass_round(run *r, const brew_strings **lists, brew_err *err) {
         pass->counts->events += s->events;
         pass->counts->items += s->items;
     }
-    brew_pool_run(pass->pool, n, rewrite, r);
     for (size_t i = 0; i < n; i++) lists[i] = &r->stretches[i].members;
     if (brew_sorter_add_lists(pass->by_member, lists, n, err)) return -1;
     for (size_t i = 0; i < n; i++) lists[i] = &r->stretches[i].times;

@@ -86,7 +86,9 @@ static void go_deeper(part *p) {
 }
 
 // Brings entries into their buckets by a copy, or if they are many by swaps in place.
-static void scatter(const part *p, int shift, size_t begins[BUCKETS], const size_t ends[BUCKETS]) {
+// Not inline: calls of divide nest, and the copy would with them.
+static __attribute__((noinline)) void scatter(const part *p, int shift, size_t begins[BUCKETS],
+                                              const size_t ends[BUCKETS]) {
     entry copy[COPIED];
     if (p->n <= COPIED) {
         memcpy(copy, p->e, p->n * sizeof *copy);
