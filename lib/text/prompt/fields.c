@@ -51,20 +51,17 @@ static void put_date(const brew_subject *s) {
 }
 
 static void put_count(const brew_subject *s, size_t counted) {
-    const brew_task *task = s->prompter->task;
+    const brew_prompter *p = s->prompter;
+    const brew_task *task = p->task;
     const brew_plan_record *record = s->record;
+    const bool *is = counted ? p->counts_as + (counted - 1) * task->n_actions : NULL;
+    int split = record->candidates ? BREW_SPLITS : (int)record->split;
     bool cut = record->kept != SIZE_MAX; // then it counts what is shown
     size_t n = 0, n_known = cut ? s->n_shown : record->earlier;
     for (size_t i = 0; i < n_known; i++) {
         const brew_event *e = &s->member->events[cut ? s->shown[i] : s->plan->known[i]];
-        if (!brew_plan_may_see(task, e, record->candidates ? BREW_SPLITS : (int)record->split))
-            continue;
-        const brew_actions *actions = brew_log_actions(task, e->log);
-        bool is = !counted;
-        for (size_t a = 0; !is && a < actions->n; a++)
-            is = actions->list[e->action].implies[a] &&
-                 !strcmp(actions->list[a].name, task->counted.names[counted - 1]);
-        n += is;
+        if (is && !is[brew_log_actions(task, e->log)->first + (size_t)e->action]) continue;
+        n += brew_plan_may_see(task, e, split);
     }
     brew_buf_add_i64(s->value, (int64_t)n);
 }

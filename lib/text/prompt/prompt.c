@@ -8,6 +8,21 @@
 #include "io/json.h"
 #include "text/prompt/record.h"
 
+// Which actions the summary counts: those that imply one of the name.
+static bool *find_counted(const brew_task *task) {
+    bool *out = brew_calloc(task->counted.n * task->n_actions, sizeof *out);
+    for (size_t k = 0; k < task->counted.n; k++)
+        for (size_t set = 0; set < task->n_action_sets; set++) {
+            const brew_actions *actions = &task->action_sets[set];
+            bool *is = out + k * task->n_actions + actions->first;
+            for (size_t a = 0; a < actions->n; a++)
+                for (size_t b = 0; b < actions->n; b++)
+                    is[a] |= actions->list[a].implies[b] &&
+                             !strcmp(actions->list[b].name, task->counted.names[k]);
+        }
+    return out;
+}
+
 int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn *reject, void *arg,
                        brew_err *err) {
     *out = (brew_prompter){.task = task};
@@ -16,6 +31,7 @@ int brew_prompter_open(brew_prompter *out, const brew_task *task, brew_reject_fn
     out->max_history = (size_t)task->max_history;
     out->max_questions = (size_t)task->max_questions;
     for (int split = 0; split < BREW_SPLITS; split++) out->wanted[split] = true;
+    out->counts_as = find_counted(task);
     out->items = brew_calloc(task->n_item_tables, sizeof *out->items);
     int status = brew_entities_load(&out->members, &task->members.source, &task->members.columns,
                                     reject, arg, &out->counts, err);
@@ -32,6 +48,8 @@ void brew_prompter_close(brew_prompter *prompter) {
         brew_entities_release(&prompter->items[i]);
     free(prompter->items);
     prompter->items = NULL;
+    free(prompter->counts_as);
+    prompter->counts_as = NULL;
 }
 
 bool brew_prompter_knows_member(void *prompter, size_t log, const char *id, size_t len) {

@@ -25,7 +25,9 @@
 
 typedef struct brew_prompter {
     const brew_task *task;
-    brew_entities members, *items;     // [task->n_item_tables]
+    brew_entities members, *items; // [task->n_item_tables]
+    bool
+        *counts_as; // [task->counted.n][task->n_actions] is the action one that the summary counts?
     size_t max_history, max_questions; // the task's, unless changed before use
     bool wanted[BREW_SPLITS];          // splits to write: all, unless changed
     brew_asof *asof; // set by the caller for a task with features; members then come with values
