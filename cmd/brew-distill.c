@@ -12,6 +12,8 @@ static struct brew_opt options[] = {
                     "how far the student is from the teacher"),
     BREW_OPT_REAL(0, "skew", &job.skew_beta, 0.001, 0.999, "B",
                   "the mixture of jsd and skew (0.1)"),
+    BREW_OPT_INT(0, "topk", &job.topk, 1, BREW_MOST_TOPK, "K",
+                 "compare the teacher's K likeliest tokens, too"),
     BREW_OPT_STRING(0, "kd-vocab", &job.kd_vocab, "ROWS",
                     "compare all the vocabulary there: some of items,history,lm"),
     BREW_OPT_REAL(0, "hidden", &job.hidden, 0, 1e6, "X",

@@ -76,6 +76,35 @@ cut -c 1-22 whole/metrics.jsonl >want
 cut -c 1-22 pieces/metrics.jsonl >got
 same got want "change no loss"
 
+# ---- likeliest tokens, heard or recorded ----
+ok "they are heard" brew-score -m teacher --teacher-stream top.tar --topk 7 -o top.scores train.tar
+same top.scores teacher.scores "the scores stay"
+for how in "--order stream" "--order shuffle --div rkl --tau 3" "--div jsd --micro-tokens 60 -j 2 --lm-weight 0.1 --over vocab"; do
+    # shellcheck disable=SC2086  # options
+    ok "in memory: $how" distill a teacher --topk 7 $how train.tar
+    # shellcheck disable=SC2086
+    ok "from its stream" distill b top.tar --topk 7 $how train.jsonl
+    same a/model.safetensors b/model.safetensors "gives the same student"
+    rm -r b
+    # shellcheck disable=SC2086
+    ok "that may be left aside" distill b top.tar $how train.tar
+    # shellcheck disable=SC2086
+    ok "without them" distill c teacher.tar $how train.tar
+    same b/model.safetensors c/model.safetensors "gives the one of labels and the rest"
+    ok "which is another" sh -c '! cmp -s a/model.safetensors b/model.safetensors'
+    rm -r a b c
+done
+exits 2 "other tokens" distill x top.tar --topk 6 train.tar
+says "--topk 6: the teacher's stream was made with --topk 7" "are refused"
+exits 2 "a stream without" distill x teacher.tar --topk 6 train.tar
+exits 2 "both" short x --topk 3 --kd-vocab items
+exits 2 "no stream" brew-score -m teacher --topk 3 train.tar
+exits 65 "more than there are" brew-score -m teacher --teacher-stream x.tar --topk 639 train.tar
+says "the vocabulary of 640 holds no 639 tokens beside an answer's labels" "are refused"
+ok "all there are" brew-score -m teacher --teacher-stream all.tar --topk 638 -o all.scores train.tar
+ok "are a stream" brew-inspect --verify all.tar
+ok "that says so" sh -c "brew-inspect --json all.tar | grep -q '\"topk\":638'"
+
 # ---- what does not fit ----
 exits 2 "hidden states of a stream" distill x teacher.tar --hidden 1 train.tar
 says "--hidden: a teacher's stream holds no hidden states, give the model" "are not there"

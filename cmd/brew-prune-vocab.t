@@ -81,6 +81,11 @@ brew-score -q -m "$tiny" --teacher-stream all.tar -o y all.jsonl
 ok "a teacher's stream with more than the student can read" train d all.tar calib.jsonl
 same a/model.safetensors d/model.safetensors "teaches the same"
 exits 2 "the whole vocabulary to be learned" brew-distill -q --teacher "$tiny" -m cut -o x --steps 1 --kd-vocab items calib.jsonl
+exits 2 "likeliest tokens, too" brew-distill -q --teacher "$tiny" -m cut -o x --steps 1 --topk 3 calib.jsonl
+brew-score -q -m "$tiny" --teacher-stream top.tar --topk 3 -o top.scores calib.tar
+exits 2 "and of a stream" brew-distill -q --teacher top.tar -m cut -o x --steps 1 --topk 3 calib.jsonl
+says "--topk: the student's vocabulary was cut, the teacher's is whole" "which is said"
+ok "but that stream teaches" brew-distill -q --teacher top.tar -m cut -o top --steps 1 calib.jsonl
 says "the student's vocabulary was cut" "is refused"
 exits 65 "a student that has more than its teacher" \
     brew-distill -q --teacher cut -m "$tiny" -o x --steps 1 calib.jsonl

@@ -15,7 +15,7 @@
 #include "text/source.h"
 
 static const char *model_path, *out_path, *teacher_path, *calibration_path;
-static int64_t block_rows, max_query_tokens, expect;
+static int64_t block_rows, max_query_tokens, expect, topk;
 static int precision, fit;
 static bool logprobs, no_bos, specials, allow_empty;
 
@@ -28,6 +28,8 @@ static struct brew_opt options[] = {
                     "calibrate scores by a file of brew-eval --fit-calibration"),
     BREW_OPT_STRING(0, "teacher-stream", &teacher_path, "FILE",
                     "also a token stream with this model's logits, past answers included"),
+    BREW_OPT_INT(0, "topk", &topk, 1, BREW_MOST_TOPK, "K",
+                 "with it the K likeliest tokens that are no labels"),
     BREW_OPT_INT(0, "block-rows", &block_rows, 1, 1 << 20, "N", "rows computed at a time (2048)"),
     BREW_OPT_INT(0, "max-query-tokens", &max_query_tokens, 1, INT32_MAX, "N",
                  "longest query; the context limits it, too"),
@@ -82,7 +84,7 @@ static int start_teacher(void) {
     run.teacher_out = brew_out_open(teacher_path, BREW_OUT_BINARY, &cli.err);
     if (!run.teacher_out) return -1;
     run.model_bytes = brew_modeldir_digest(run.dir, run.digest);
-    brew_star_teacher teacher = {.model = run.digest, .arithmetic = run.arithmetic};
+    brew_star_teacher teacher = {.model = run.digest, .arithmetic = run.arithmetic, .topk = topk};
     size_t vocab;
     const char *tokenizer = brew_source_tokenizer(run.source, &vocab);
     run.teacher =
@@ -105,6 +107,7 @@ static int end_teacher(void) {
     }
     if (max_query_tokens)
         brew_json_set(arguments, "max-query-tokens", brew_json_new_int(max_query_tokens));
+    if (topk) brew_json_set(arguments, "topk", brew_json_new_int(topk));
     brew_json *entry = brew_provenance_add(chain, cli.name, BREW_VERSION, arguments, -1);
     brew_provenance_input(entry, "records", sha256, brew_in_offset(run.in), from);
     brew_provenance_input(entry, "model", run.digest, run.model_bytes, -1);
@@ -151,8 +154,8 @@ static int open_all(const char *path) {
     if (teacher_path && start_teacher()) return -1;
     if (calibration_path && brew_calibration_load(&run.calibration, calibration_path, err))
         return -1;
-    brew_score_options score = {block_rows, logprobs, run.arithmetic, run.teacher,
-                                calibration_path ? &run.calibration : NULL};
+    brew_score_options score = {block_rows,  logprobs, run.arithmetic,
+                                run.teacher, topk,     calibration_path ? &run.calibration : NULL};
     run.scorer = brew_scorer_new(run.model, run.out, &score);
     return 0;
 }
@@ -205,6 +208,8 @@ int main(int argc, char **argv) {
         brew_cli_usage(&cli, "model and records cannot both come from standard input");
     if (teacher_path && !strcmp(teacher_path, "-") && (!out_path || !strcmp(out_path, "-")))
         brew_cli_usage(&cli, "scores and --teacher-stream cannot both go to standard output");
+    if (topk && !teacher_path)
+        brew_cli_usage(&cli, "--topk is about what goes into --teacher-stream");
     int failed = open_all(path);
     double ready = brew_cli_seconds(&cli);
     failed = failed || score_input();

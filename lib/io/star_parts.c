@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-const struct star_part_form brew_star_parts[STAR_TAUGHT_PARTS] = {
+const struct star_part_form brew_star_parts[STAR_MOST_PARTS] = {
     [STAR_IDS] = {"ids", BREW_NPY_I32},
     [STAR_SEGMENTS] = {"segments", BREW_NPY_I64},
     [STAR_REQUESTS] = {"requests", BREW_NPY_I64},
@@ -20,6 +20,9 @@ const struct star_part_form brew_star_parts[STAR_TAUGHT_PARTS] = {
     [STAR_META] = {"meta", 0},
     [STAR_LABEL_LOGITS] = {"label_logits", BREW_NPY_F32},
     [STAR_REST] = {"rest_logit", BREW_NPY_F32},
+    [STAR_TOPK_IDS] = {"topk_ids", BREW_NPY_I32},
+    [STAR_TOPK_LOGITS] = {"topk_logits", BREW_NPY_F32},
+    [STAR_TOPK_REST] = {"topk_rest", BREW_NPY_F32},
 };
 
 void brew_star_member_name(char *name, size_t size, uint64_t batch, enum star_part part) {
@@ -40,6 +43,12 @@ void brew_star_count(brew_star_counts *counts, const brew_star *star) {
     counts->items += star->n_segments - star->n_requests;
     counts->tokens += star->n_ids;
     counts->answers += star->n_answers;
+}
+
+enum star_part brew_star_parts_end(const brew_star_teacher *teacher) {
+    return !teacher || !teacher->model ? STAR_PARTS
+           : teacher->topk             ? STAR_MOST_PARTS
+                                       : STAR_TAUGHT_PARTS;
 }
 
 bool brew_star_label_logits(const brew_star *star, size_t *n) {

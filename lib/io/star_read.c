@@ -19,8 +19,8 @@ struct brew_star_reader {
     const char *tokenizer;
     size_t vocab;
     brew_star_counts counts;
-    brew_buf bytes[STAR_TAUGHT_PARTS]; // of the batch's members; star's arrays point into them
-    size_t n[STAR_TAUGHT_PARTS];
+    brew_buf bytes[STAR_MOST_PARTS]; // of the batch's members; star's arrays point into them
+    size_t n[STAR_MOST_PARTS];
     brew_star star;
     brew_star_teacher teacher; // model is NULL if there is none
     bool done;
@@ -54,6 +54,7 @@ static int read_teacher(brew_star_teacher *teacher, const brew_json *object, bre
     if (brew_json_want_string(object, "sha256", &teacher->model, err) < 0 ||
         brew_json_want_string(object, "arithmetic", &teacher->arithmetic, err) < 0)
         return -1;
+    if (brew_json_want_int(object, "topk", 1, BREW_MOST_TOPK, &teacher->topk, err) < 0) return -1;
     if (!teacher->model || !teacher->arithmetic)
         return brew_fail(err, BREW_DATA, "its \"teacher\" has no \"sha256\" or \"arithmetic\"");
     return 0;
@@ -102,7 +103,7 @@ void brew_star_read_free(brew_star_reader *reader) {
     brew_tar_read_free(reader->tar);
     brew_json_free(reader->head);
     brew_json_free(reader->end);
-    for (int part = 0; part < STAR_TAUGHT_PARTS; part++) brew_buf_release(&reader->bytes[part]);
+    for (int part = 0; part < STAR_MOST_PARTS; part++) brew_buf_release(&reader->bytes[part]);
     free(reader);
 }
 
@@ -262,10 +263,60 @@ static int take_teacher(brew_star_reader *reader, brew_err *err) {
     return 0;
 }
 
+static bool is_label(const brew_star *star, size_t a, int32_t id) {
+    int64_t at = star->label_splits[star->answer_set[a]];
+    for (int64_t k = 0; k < brew_star_labels(star, a); k++)
+        if (star->label_ids[at + k] == id) return true;
+    return false;
+}
+
+// The likeliest tokens of answer a: ids of the vocabulary, none a label, none twice, in their order.
+static int check_topk(const brew_star_reader *reader, size_t a, brew_err *err) {
+    const brew_star_teacher *teacher = &reader->teacher;
+    const int32_t *ids = teacher->topk_ids + a * (size_t)teacher->topk;
+    const float *logits = teacher->topk_logits + a * (size_t)teacher->topk;
+    for (int64_t k = 0; k < teacher->topk; k++) {
+        bool twice = false;
+        for (int64_t i = 0; i < k; i++) twice |= ids[i] == ids[k];
+        if (ids[k] < 0 || (reader->vocab && (size_t)ids[k] >= reader->vocab))
+            return brew_fail(err, BREW_DATA, "topk_ids has %d, which is no id of the vocabulary",
+                             (int)ids[k]);
+        if (twice || is_label(&reader->star, a, ids[k]))
+            return brew_fail(err, BREW_DATA, "topk_ids has %d, %s", (int)ids[k],
+                             twice ? "twice for an answer" : "which is a label of its answer");
+        if (!isfinite(logits[k]))
+            return brew_fail(err, BREW_DATA, "a teacher's logit is not finite");
+        if (k && (logits[k - 1] < logits[k] || (logits[k - 1] == logits[k] && ids[k - 1] > ids[k])))
+            return brew_fail(err, BREW_DATA, "topk_logits do not descend");
+    }
+    return 0;
+}
+
+static int take_topk(brew_star_reader *reader, brew_err *err) {
+    brew_star_teacher *teacher = &reader->teacher;
+    size_t n, answers = reader->star.n_answers;
+    if (!teacher->topk) return 0;
+    if (!brew_mul(answers, (size_t)teacher->topk, &n)) n = SIZE_MAX;
+    if (want_length(reader, STAR_TOPK_IDS, n, err) ||
+        want_length(reader, STAR_TOPK_LOGITS, n, err) ||
+        want_length(reader, STAR_TOPK_REST, answers, err))
+        return -1;
+    teacher->topk_ids = data_of(reader, STAR_TOPK_IDS);
+    teacher->topk_logits = data_of(reader, STAR_TOPK_LOGITS);
+    teacher->topk_rest = data_of(reader, STAR_TOPK_REST);
+    for (size_t a = 0; a < answers; a++) {
+        if (!(teacher->topk_rest[a] < INFINITY))
+            return brew_fail(err, BREW_DATA, "a teacher's logit is not finite");
+        if (check_topk(reader, a, err)) return -1;
+    }
+    return 0;
+}
+
 int brew_star_read(brew_star_reader *reader, const brew_star **star, brew_err *err) {
     if (reader->done) return 0;
     bool taught = reader->teacher.model;
-    for (enum star_part part = 0; part < (taught ? STAR_TAUGHT_PARTS : STAR_PARTS); part++) {
+    enum star_part parts = brew_star_parts_end(&reader->teacher);
+    for (enum star_part part = 0; part < parts; part++) {
         const char *name;
         int got = brew_tar_read(reader->tar, &name, &reader->bytes[part], err);
         if (got < 0) return -1;
@@ -276,7 +327,8 @@ int brew_star_read(brew_star_reader *reader, const brew_star **star, brew_err *e
             return finish(reader, &reader->bytes[part], err);
         if (check_part(reader, part, name, err)) return context(reader, name, err);
     }
-    if (assemble(reader, err) || (taught && take_teacher(reader, err))) {
+    if (assemble(reader, err) ||
+        (taught && (take_teacher(reader, err) || take_topk(reader, err)))) {
         char batch[32];
         snprintf(batch, sizeof batch, "batch %06llu", (unsigned long long)reader->counts.batches);
         return context(reader, batch, err);

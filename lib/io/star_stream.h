@@ -2,7 +2,8 @@
 //
 //     brew.json  000000.ids.npy 000000.segments.npy ... 000000.meta.jsonl  000001.ids.npy ...  brew.end.json
 //
-// With a teacher, two more members stand behind each meta: label_logits.npy and rest_logit.npy.
+// With a teacher, two more members stand behind each meta: label_logits.npy and rest_logit.npy; and three
+// more if it also tells its likeliest tokens: topk_ids.npy, topk_logits.npy and topk_rest.npy.
 //
 // The same bytes in a pipe and in a file. Any cut, and any change of a byte, is an error: the reader
 // checks the tar, the .npy headers, the batch (brew_star_check), the counts and the SHA-256 in
@@ -23,6 +24,8 @@ typedef struct brew_star_counts {
     uint64_t batches, requests, items, tokens, answers;
 } brew_star_counts;
 
+enum { BREW_MOST_TOPK = 1024 };
+
 // What a teacher said of the answers. A stream with a teacher has it in every batch, is a token stream
 // otherwise, and is read as such by whoever does not ask for it.
 typedef struct brew_star_teacher {
@@ -31,6 +34,12 @@ typedef struct brew_star_teacher {
     const float
         *label_logits; // ragged: those of the batch's answers, each in its label set's order
     const float *rest; // [A] log-sum-exp of all other logits; -INFINITY if there is no other
+    // The K likeliest tokens that are no labels of the answer, at most BREW_MOST_TOPK; 0: not told. The likeliest first, of equals that
+    // of the smaller id.
+    int64_t topk;
+    const int32_t *topk_ids;  // [A, K]
+    const float *topk_logits; // [A, K]
+    const float *topk_rest;   // [A] log-sum-exp of all logits but the labels' and these
 } brew_star_teacher;
 
 // ---- writing ----

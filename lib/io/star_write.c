@@ -11,6 +11,7 @@
 struct brew_star_writer {
     brew_tar_writer *tar;
     bool taught;
+    int64_t topk;
     brew_star_counts counts;
     brew_buf text;
 };
@@ -33,6 +34,7 @@ static brew_json *teacher_object(const brew_star_teacher *teacher) {
     brew_json_set(object, "sha256", brew_json_new_string(teacher->model, strlen(teacher->model)));
     brew_json_set(object, "arithmetic",
                   brew_json_new_string(teacher->arithmetic, strlen(teacher->arithmetic)));
+    if (teacher->topk) brew_json_set(object, "topk", brew_json_new_int(teacher->topk));
     return object;
 }
 
@@ -42,6 +44,7 @@ brew_star_writer *brew_star_write_start(brew_out *out, const char *tokenizer, si
     brew_star_writer *writer = brew_calloc(1, sizeof *writer);
     writer->tar = brew_tar_write_start(out);
     writer->taught = teacher;
+    writer->topk = teacher ? teacher->topk : 0;
     brew_json *head = brew_json_new_object(), *made_by = brew_json_new_object();
     brew_json_set(head, "format", brew_json_new_string(STAR_FORMAT, strlen(STAR_FORMAT)));
     brew_json_set(head, "version", brew_json_new_int(STAR_VERSION));
@@ -71,14 +74,17 @@ int brew_star_write(brew_star_writer *writer, const brew_star *star,
                     const brew_star_teacher *teacher, brew_err *err) {
     static const int64_t no_sets[1];
     size_t n_logits = 0;
+    static const brew_star_teacher none;
     if (writer->taught != !!teacher) brew_bug("a teacher's logits for a stream without, or none");
+    const brew_star_teacher *said = teacher ? teacher : &none;
+    size_t n_top = star->n_answers * (size_t)writer->topk;
     size_t n_labels = star->n_sets ? (size_t)star->label_splits[star->n_sets] : 0;
     if (!star->n_requests) return 0;
     if (teacher && !brew_star_label_logits(star, &n_logits)) brew_bug("logits without number");
     const struct {
         const void *data;
         size_t n;
-    } data[STAR_TAUGHT_PARTS] = {
+    } data[STAR_MOST_PARTS] = {
         [STAR_IDS] = {star->ids, star->n_ids},
         [STAR_SEGMENTS] = {star->segments, star->n_segments + 1},
         [STAR_REQUESTS] = {star->requests, star->n_requests + 1},
@@ -91,10 +97,15 @@ int brew_star_write(brew_star_writer *writer, const brew_star *star,
         [STAR_WEIGHTS] = {star->weights, star->n_answers},
         [STAR_OFFSETS] = {star->offsets, star->n_answers},
         [STAR_META] = {star->meta.ptr, star->meta.len},
-        [STAR_LABEL_LOGITS] = {teacher ? teacher->label_logits : NULL, n_logits},
-        [STAR_REST] = {teacher ? teacher->rest : NULL, star->n_answers},
+        [STAR_LABEL_LOGITS] = {said->label_logits, n_logits},
+        [STAR_REST] = {said->rest, star->n_answers},
+        [STAR_TOPK_IDS] = {said->topk_ids, n_top},
+        [STAR_TOPK_LOGITS] = {said->topk_logits, n_top},
+        [STAR_TOPK_REST] = {said->topk_rest, star->n_answers},
     };
-    enum star_part end = teacher ? STAR_TAUGHT_PARTS : STAR_PARTS;
+    enum star_part end = !writer->taught ? STAR_PARTS
+                         : writer->topk  ? STAR_MOST_PARTS
+                                         : STAR_TAUGHT_PARTS;
     for (enum star_part part = 0; part < end; part++)
         if (write_part(writer, part, data[part].data, data[part].n, err)) return -1;
     brew_star_count(&writer->counts, star);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "kernel/train_ops.h"
 #include "model/blocks.h"
+#include "model/topk.h"
 #include "model/weights.h"
 
 enum { DEFAULT_BLOCK_ROWS = 2048 };
@@ -31,6 +32,7 @@ typedef struct pass {
     size_t n_caches, caches_cap;
     brew_kv *empty; // for requests without a query
     bool with_lse, with_rest;
+    int64_t topk;
     const bool *skip; // [L] or NULL
     int64_t last;     // the last layer that is not skipped
     bool all_rows;
@@ -50,6 +52,9 @@ void brew_forward_result_release(brew_forward_result *result) {
     free(result->logit_splits);
     free(result->lse);
     free(result->rest);
+    free(result->topk_ids);
+    free(result->topk_logits);
+    free(result->topk_rest);
     *result = (brew_forward_result){0};
 }
 
@@ -84,6 +89,11 @@ static void result_init(const pass *p) {
     BREW_GROW(result->label_logits, (size_t)total + 1, result->label_logits_cap);
     if (p->with_lse) BREW_GROW(result->lse, star->n_answers + 1, result->lse_cap);
     if (p->with_rest) BREW_GROW(result->rest, star->n_answers + 1, result->rest_cap);
+    if (!p->topk) return;
+    size_t top = star->n_answers * (size_t)p->topk + 1;
+    BREW_GROW(result->topk_ids, top, result->topk_ids_cap);
+    BREW_GROW(result->topk_logits, top, result->topk_logits_cap);
+    BREW_GROW(result->topk_rest, star->n_answers + 1, result->topk_rest_cap);
 }
 
 // Frees the caches of finished requests, all of them if `all`.
@@ -246,6 +256,33 @@ static int run_lse(pass *p, int64_t n_read, bool rest, float *to, brew_err *err)
     return 0;
 }
 
+// The largest logits of the rows read, to each answer's place.
+static int run_topk(pass *p, int64_t n_read, brew_err *err) {
+    const brew_config *c = &p->model->config;
+    const brew_blocks *b = &p->blocks;
+    brew_workspace *ws = &p->model->workspace;
+    brew_forward_result *result = p->result;
+    size_t k = (size_t)p->topk, n = (size_t)n_read * k;
+    brew_topk top = {p->topk, brew_realloc_array(NULL, n, sizeof *top.ids),
+                     brew_realloc_array(NULL, n, sizeof *top.logits),
+                     brew_realloc_array(NULL, (size_t)n_read, sizeof *top.rest)};
+    int rc = brew_topk_find(p->be, p->model->head, c->vocab, ws->hidden, n_read, c->width,
+                            ws->pair_splits, ws->pair_ids, &top, err);
+    for (size_t i = 0; i < b->n_readings && !rc; i++) {
+        size_t a = b->readings[b->first_reading + i].answer;
+        memcpy(result->topk_ids + a * k, top.ids + i * k, k * sizeof *top.ids);
+        memcpy(result->topk_logits + a * k, top.logits + i * k, k * sizeof *top.logits);
+        result->topk_rest[a] = top.rest[i];
+        bool good = top.rest[i] < INFINITY;
+        for (size_t j = 0; j < k; j++) good &= !!isfinite(top.logits[i * k + j]);
+        if (!good) rc = brew_fail(err, BREW_DATA, "the model computes a logit that is not finite");
+    }
+    free(top.ids);
+    free(top.logits);
+    free(top.rest);
+    return rc;
+}
+
 // Final norm, label logits and log-sum-exp of the rows read, away into the result.
 static int run_head(pass *p, int64_t n_read, brew_err *err) {
     const brew_config *c = &p->model->config;
@@ -278,7 +315,8 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
         from += count;
     }
     if (p->with_lse && run_lse(p, n_read, false, result->lse, err)) return -1;
-    return p->with_rest ? run_lse(p, n_read, true, result->rest, err) : 0;
+    if (p->with_rest && run_lse(p, n_read, true, result->rest, err)) return -1;
+    return p->topk ? run_topk(p, n_read, err) : 0;
 }
 
 // The most rows read, and label logits, that a block of this cut can hold.
@@ -337,6 +375,7 @@ int brew_model_forward(brew_model *model, const brew_star *star,
     int64_t rows = options && options->block_rows > 0 ? options->block_rows : DEFAULT_BLOCK_ROWS;
     if (options) {
         p.skip = options->skip;
+        p.topk = options->topk;
         p.probe = options->probe;
         p.probe_arg = options->probe_arg;
         p.probes = options->probes;

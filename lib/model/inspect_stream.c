@@ -42,6 +42,7 @@ static void report_teacher(brew_json *report, const totals *t, const brew_star_t
     brew_json *object = brew_json_new_object();
     brew_report_string(object, "model", teacher->model);
     brew_report_string(object, "arithmetic", teacher->arithmetic);
+    if (teacher->topk) brew_json_set(object, "topk", brew_json_new_int(teacher->topk));
     if (t->answers) brew_report_real(object, "label_share", t->label_share / (double)t->answers);
     brew_json_set(report, "teacher", object);
 }

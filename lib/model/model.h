@@ -93,6 +93,7 @@ typedef struct brew_forward_options {
     int64_t block_rows; // rows of a block at most (whole items, at least one); 0: 2048
     bool with_lse;      // also the log-sum-exp over the vocabulary
     bool with_rest;     // also that of all logits but the answer's labels
+    int64_t topk;       // also so many of the largest logits, the labels' left out; 0: none
     const bool *skip;   // [L] layers left out, not all; NULL: none
     brew_probe_fn *probe;
     void *probe_arg;
@@ -107,9 +108,15 @@ typedef struct brew_forward_result {
     int64_t *logit_splits; // [A+1]
     float *lse;            // [A], or NULL
     float *rest;           // [A], or NULL; -INFINITY where the labels are the whole vocabulary
+    int32_t *topk_ids;     // [A, topk] the largest first, of equals the smaller id; or NULL
+    float *topk_logits;    // [A, topk]
+    float *topk_rest;      // [A] log-sum-exp of all logits but the labels' and these
     size_t label_logits_cap, splits_cap, lse_cap, rest_cap; // private
+    size_t topk_ids_cap, topk_logits_cap, topk_rest_cap;
 } brew_forward_result;
 void brew_forward_result_release(brew_forward_result *result);
+
+size_t brew_topk_bytes(int64_t answers); // what finding them takes
 
 // All requests of the batch; every span must fit the context (checked). Bits of an answer's logits
 // depend on its request's query and its own item alone: a teacher in memory, asked with_rest, gives the

@@ -189,7 +189,8 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
     if (!star->n_requests) return 0;
     brew_forward_options forward = {.block_rows = scorer->options.block_rows,
                                     .with_lse = scorer->options.logprobs,
-                                    .with_rest = scorer->options.teacher};
+                                    .with_rest = scorer->options.teacher,
+                                    .topk = scorer->options.topk};
     if (brew_model_forward(scorer->model, star, &forward, &scorer->result, err))
         return brew_err_context(err, "requests %" PRIu64 " to %" PRIu64, scorer->requests + 1,
                                 scorer->requests + star->n_requests);
@@ -203,7 +204,10 @@ int brew_scorer_flush(brew_scorer *scorer, brew_err *err) {
     }
     if (brew_out_write(scorer->out, scorer->text.ptr, scorer->text.len, err)) return -1;
     brew_star_teacher taught = {.label_logits = scorer->result.label_logits,
-                                .rest = scorer->result.rest};
+                                .rest = scorer->result.rest,
+                                .topk_ids = scorer->result.topk_ids,
+                                .topk_logits = scorer->result.topk_logits,
+                                .topk_rest = scorer->result.topk_rest};
     if (scorer->options.teacher && brew_star_write(scorer->options.teacher, star, &taught, err))
         return -1;
     scorer->requests += star->n_requests;

@@ -33,6 +33,7 @@ typedef struct brew_score_options {
     // Where not NULL: a stream with a teacher, into which the requests go with this model's logits of
     // all their answers, those of their history included. Borrowed.
     brew_star_writer *teacher;
+    int64_t topk; // of its likeliest tokens, as many as it was started with
     const struct brew_calibration
         *calibration; // of the scores, by meta.task; NULL: none. Borrowed.
 } brew_score_options;

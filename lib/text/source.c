@@ -153,6 +153,10 @@ const char *brew_source_tokenizer(const brew_source *source, size_t *vocab) {
     return tok ? brew_tokenizer_digest(tok) : "";
 }
 
+bool brew_source_renumbers(const brew_source *source) {
+    return source->map.n != 0;
+}
+
 const brew_star_teacher *brew_source_teacher(const brew_source *source) {
     return source->reader ? brew_star_read_teacher(source->reader) : NULL;
 }

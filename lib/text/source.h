@@ -50,6 +50,8 @@ int brew_source_all(brew_source *source, brew_star *star, brew_reject_fn *reject
 // What a token stream of these requests says of its ids, as they are handed out: the digest of the tokenizer
 // that makes or made them, "" if there is none, and how many ids it knows, 0 if unknown. Borrowed.
 const char *brew_source_tokenizer(const brew_source *source, size_t *vocab);
+// Whether a stream's ids are handed out as others, since its vocabulary was cut.
+bool brew_source_renumbers(const brew_source *source);
 // NULL if there is none; else its logits are those of the batch that the last line's star is. Borrowed.
 const brew_star_teacher *brew_source_teacher(const brew_source *source);
 // After the clean end: the chain of what made a stream; NULL for records. Borrowed.

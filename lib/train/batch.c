@@ -14,6 +14,9 @@ void brew_batch_release(brew_batch *batch) {
     free(batch->teacher_logits);
     free(batch->teacher_splits);
     free(batch->teacher_rest);
+    free(batch->topk_ids);
+    free(batch->topk_logits);
+    free(batch->topk_rest);
     *batch = (brew_batch){0};
 }
 
@@ -42,7 +45,19 @@ static void add_positive(brew_batch *batch, size_t answer, const uint8_t *mask, 
     batch->positive_splits[answer + 1] = (int64_t)(at + n);
 }
 
-static void add_teacher(brew_batch *batch, const float *logits, const float *rest) {
+static void add_topk(brew_batch *batch, const brew_taught *taught, size_t first, size_t n) {
+    size_t k = (size_t)taught->topk, at = first * k;
+    batch->topk = taught->topk;
+    if (!k || !n) return;
+    BREW_GROW(batch->topk_ids, at + n * k, batch->topk_ids_cap);
+    BREW_GROW(batch->topk_logits, at + n * k, batch->topk_logits_cap);
+    BREW_GROW(batch->topk_rest, first + n, batch->topk_rest_cap);
+    memcpy(batch->topk_ids + at, taught->topk_ids, n * k * sizeof *batch->topk_ids);
+    memcpy(batch->topk_logits + at, taught->topk_logits, n * k * sizeof *batch->topk_logits);
+    memcpy(batch->topk_rest + first, taught->topk_rest, n * sizeof *batch->topk_rest);
+}
+
+static void add_teacher(brew_batch *batch, const brew_taught *taught) {
     size_t r = batch->star.n_requests - 1, labels = 0;
     size_t first = (size_t)batch->star.answer_splits[r], n = batch->star.n_answers - first;
     for (size_t a = first; a < first + n; a++) labels += labels_of(&batch->star, a);
@@ -51,8 +66,9 @@ static void add_teacher(brew_batch *batch, const float *logits, const float *res
     size_t at = (size_t)batch->teacher_splits[r];
     BREW_GROW(batch->teacher_logits, at + labels, batch->logits_cap);
     BREW_GROW(batch->teacher_rest, first + n, batch->rest_cap);
-    if (labels) memcpy(batch->teacher_logits + at, logits, labels * sizeof *logits);
-    if (n) memcpy(batch->teacher_rest + first, rest, n * sizeof *rest);
+    if (labels) memcpy(batch->teacher_logits + at, taught->logits, labels * sizeof(float));
+    if (n) memcpy(batch->teacher_rest + first, taught->rest, n * sizeof(float));
+    add_topk(batch, taught, first, n);
     batch->teacher_splits[r + 1] = (int64_t)(at + labels);
     batch->taught = true;
 }
@@ -86,7 +102,7 @@ static int add_masks(brew_batch *batch, const char *line, size_t len, brew_err *
 }
 
 int brew_batch_add(brew_batch *batch, const brew_star *star, size_t r, int32_t task,
-                   const float *logits, const float *rest, brew_err *err) {
+                   const brew_taught *taught, brew_err *err) {
     size_t len = 0;
     const char *line = brew_star_meta(star, r, &len);
     brew_star_append(&batch->star, star, r);
@@ -97,7 +113,7 @@ int brew_batch_add(brew_batch *batch, const brew_star *star, size_t r, int32_t t
         brew_star_drop_request(&batch->star);
         return -1;
     }
-    if (logits) add_teacher(batch, logits, rest);
+    if (taught) add_teacher(batch, taught);
     return 0;
 }
 
@@ -112,9 +128,16 @@ void brew_batch_append(brew_batch *batch, const brew_batch *from, size_t r) {
         add_positive(batch, a, from->positive ? from->positive + at : NULL,
                      (size_t)(from->positive_splits[b + 1] - at));
     }
-    if (from->taught)
-        add_teacher(batch, from->teacher_logits + from->teacher_splits[r],
-                    from->teacher_rest + first);
+    if (!from->taught) return;
+    brew_taught taught = {.logits = from->teacher_logits + from->teacher_splits[r],
+                          .rest = from->teacher_rest + first,
+                          .topk = from->topk};
+    if (from->topk) {
+        taught.topk_ids = from->topk_ids + first * from->topk;
+        taught.topk_logits = from->topk_logits + first * from->topk;
+        taught.topk_rest = from->topk_rest + first;
+    }
+    add_teacher(batch, &taught);
 }
 
 size_t brew_batch_bytes(const brew_batch *batch) {
@@ -122,5 +145,6 @@ size_t brew_batch_bytes(const brew_batch *batch) {
     return star->ids_cap * 4 + star->segments_cap * 8 + star->requests_cap * 16 +
            star->answers_cap * 24 + star->label_ids_cap * 4 + star->sets_cap * 8 +
            batch->tasks_cap * 4 + batch->positive_cap + batch->answers_cap * 8 +
-           batch->logits_cap * 4 + batch->rest_cap * 4 + batch->taught_cap * 8;
+           batch->logits_cap * 4 + batch->rest_cap * 4 + batch->taught_cap * 8 +
+           batch->topk_ids_cap * 4 + batch->topk_logits_cap * 4 + batch->topk_rest_cap * 4;
 }

@@ -96,7 +96,7 @@ static int give_piece(const brew_data *data, struct feed *feed, brew_batch *batc
         from + data->options.reading.context < n ? from + data->options.reading.context : n;
     brew_star_add_request(&piece);
     brew_star_add_ids(&piece, feed->text.ids + from, (size_t)(end - from));
-    int rc = brew_batch_add(batch, &piece, 0, feed->text_task, NULL, NULL, err);
+    int rc = brew_batch_add(batch, &piece, 0, feed->text_task, NULL, err);
     brew_star_release(&piece);
     feed->given = end;
     if (end == n) brew_star_reset(&feed->text);
@@ -104,13 +104,11 @@ static int give_piece(const brew_data *data, struct feed *feed, brew_batch *batc
 }
 
 // What the teacher said of a request: nothing of one without answers.
-static int hear(struct feed *feed, const brew_line *line, const float **logits, const float **rest,
-                brew_err *err) {
-    static const float nothing;
+static int hear(struct feed *feed, const brew_line *line, brew_taught *taught, brew_err *err) {
     const int64_t *splits = line->star->answer_splits + line->request;
-    *logits = *rest = &nothing;
+    *taught = (brew_taught){.topk = brew_lesson_teacher(feed->lesson)->topk};
     if (splits[0] == splits[1]) return 0;
-    return brew_lesson_find(feed->lesson, line->star, line->request, logits, rest, err);
+    return brew_lesson_find(feed->lesson, line->star, line->request, taught, err);
 }
 
 // Whether the request is longer than the context, which only a text can be: then it is kept.
@@ -131,10 +129,11 @@ static int read_one(brew_data *data, struct feed *feed, brew_batch *batch, brew_
     while ((got = brew_source_next(feed->source, &line, err)) > 0) {
         brew_err failed;
         if (!line.failed && keep_long(data, feed, &line)) return give_piece(data, feed, batch, err);
-        const float *logits = NULL, *rest = NULL;
-        if (!line.failed && feed->lesson && hear(feed, &line, &logits, &rest, err)) return -1;
-        if (!line.failed && !brew_batch_add(batch, line.star, line.request,
-                                            task_of(data, feed, &line), logits, rest, &failed))
+        brew_taught taught;
+        if (!line.failed && feed->lesson && hear(feed, &line, &taught, err)) return -1;
+        if (!line.failed &&
+            !brew_batch_add(batch, line.star, line.request, task_of(data, feed, &line),
+                            feed->lesson ? &taught : NULL, &failed))
             return 1;
         if (!line.failed) line.failed = &failed;
         if (feed->sha256[0]) continue;

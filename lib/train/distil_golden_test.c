@@ -1,5 +1,5 @@
-// Distillation beyond the labels against PyTorch: whole vocabularies and hidden states, gradients and twenty
-// steps. Goldens: scripts/peers/distil_goldens.py.
+// Distillation beyond the labels against PyTorch: whole vocabularies, likeliest tokens, hidden states; gradients
+// and twenty steps. Goldens: scripts/peers/distil_goldens.py.
 #include "train/engine.h"
 #include "train/testing.h"
 
@@ -59,6 +59,7 @@ static void read_objective(struct lesson *l) {
                                     .distil = true,
                                     .divergence = (enum brew_divergence)div,
                                     .skew_beta = number(l, "skew", 0.1),
+                                    .topk = (int64_t)number(l, "topk", 0),
                                     .hidden = number(l, "hidden", 0),
                                     .hidden_all = !strcmp(word(l, "rows"), "all"),
                                     .map = &l->map};

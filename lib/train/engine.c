@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "train/hearing.h"
@@ -27,10 +28,12 @@ struct brew_engine {
     brew_hearing hearing; // the teacher's words about the micro-batch
     brew_hearing_wish wish;
     brew_matcher matcher;
-    brew_hidden_at *at;    // rows that count there
-    brew_vocab_row *whole; // rows compared over the vocabulary, each once
-    int64_t *place;        // [M] of a row: its read, or its place in `whole`; -1: none
-    float *d_logits, *d_rest;
+    brew_hidden_at *at;              // rows that count there
+    brew_vocab_row *whole;           // rows compared over the vocabulary, each once
+    int64_t *place;                  // [M] of a row: its read, or its place in `whole`; -1: none
+    float *d_logits, *d_rest, *said; // said: one answer's logits by the teacher
+    int32_t *ids;                    // one answer's labels, and the teacher's likeliest tokens
+    size_t ids_cap, said_cap;
     size_t list_cap, at_cap, whole_cap, place_cap, logits_cap, rest_cap;
 };
 
@@ -48,6 +51,7 @@ brew_engine *brew_engine_new(brew_learner *learner, brew_model *teacher,
     if (objective->kd_vocab) layers[pairs] = brew_model_config(teacher)->layers; // to its logits
     e->wish = (brew_hearing_wish){.layers = layers,
                                   .n_layers = pairs + (objective->kd_vocab != 0),
+                                  .topk = objective->distil ? objective->topk : 0,
                                   .all_rows = (pairs && objective->hidden_all) ||
                                               objective->kd_vocab >> BREW_LM & 1};
     return e;
@@ -69,6 +73,8 @@ void brew_engine_free(brew_engine *e) {
     free(e->at);
     free(e->whole);
     free(e->place);
+    free(e->said);
+    free(e->ids);
     free(e->d_logits);
     free(e->d_rest);
     free(e);
@@ -208,15 +214,30 @@ static void read_rows(brew_engine *e) {
         struct read read = {.task = e->micro.tasks[r]};
         for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
             if (!answer_matters(e, star, r, (size_t)a, &read)) continue;
-            int64_t from = star->label_splits[star->answer_set[a]];
-            int64_t end = star->label_splits[star->answer_set[a] + 1];
-            add_read(e, &read, star->answers[a], star->label_ids + from, (size_t)(end - from));
+            size_t n = (size_t)brew_star_labels(star, (size_t)a), k = (size_t)e->wish.topk;
+            BREW_GROW(e->ids, n + k, e->ids_cap);
+            memcpy(e->ids, star->label_ids + star->label_splits[star->answer_set[a]],
+                   n * sizeof *e->ids);
+            if (k) memcpy(e->ids + n, e->hearing.topk_ids + (size_t)a * k, k * sizeof *e->ids);
+            add_read(e, &read, star->answers[a], e->ids, n + k);
         }
         if (e->objective.lm != 0) read_lm(e, star, r, e->micro.tasks[r]);
     }
 }
 
 // ---- a micro-batch ----
+
+// What the teacher said of an answer: of its labels and likeliest tokens one by one, and of the rest.
+static brew_logits teachers(brew_engine *e, size_t a) {
+    const brew_hearing *h = &e->hearing;
+    size_t n = (size_t)(h->splits[a + 1] - h->splits[a]), k = (size_t)e->wish.topk;
+    const float *labels = h->logits + h->splits[a];
+    if (!k) return (brew_logits){n, labels, h->rest[a]};
+    BREW_GROW(e->said, n + k, e->said_cap);
+    memcpy(e->said, labels, n * sizeof *e->said);
+    memcpy(e->said + n, h->topk_logits + a * k, k * sizeof *e->said);
+    return (brew_logits){n + k, e->said, h->topk_rest[a]};
+}
 
 // One row's losses into terms, and their gradients.
 static void lose_row(brew_engine *e, size_t i, const brew_engine_step *step, const double *scales,
@@ -228,6 +249,7 @@ static void lose_row(brew_engine *e, size_t i, const brew_engine_step *step, con
     size_t k = (size_t)(e->reads.splits[i + 1] - at), a = read->answer;
     float rest = e->reads.rest ? e->result.rest[i] : -INFINITY;
     brew_logits row = {k, e->result.logits + at, rest};
+    brew_logits labels = {k - (read->term == BREW_LM ? 0 : (size_t)e->wish.topk), row.z, -INFINITY};
     float *dz = step->learn ? e->d_logits + at : NULL;
     float *d_rest = step->learn && e->reads.rest ? e->d_rest + i : NULL;
     double scale = scales[read->term];
@@ -242,15 +264,14 @@ static void lose_row(brew_engine *e, size_t i, const brew_engine_step *step, con
         const uint8_t *positive =
             star->offsets[a] != 0 ? e->micro.positive + e->micro.positive_splits[a] : NULL;
         double loss = o->vocab ? brew_loss_vocab(&row, star->targets[a], scale * weight, dz, d_rest)
-                               : brew_loss_labels(&row, star->targets[a], positive,
+                               : brew_loss_labels(&labels, star->targets[a], positive,
                                                   star->offsets[a], scale * weight, dz);
         terms->sum[read->term] += weight * loss;
         terms->weight[read->term] += weight;
     }
     if (read->taught && !(o->kd_vocab >> read->term & 1)) {
         enum brew_term kd = kd_of(read->term);
-        const brew_hearing *said = &e->hearing;
-        brew_logits teacher = {k, said->logits + said->splits[a], said->rest[a]};
+        brew_logits teacher = teachers(e, a);
         double loss = brew_loss_distil(o->divergence, step->tau, o->skew_beta, &teacher, &row,
                                        scales[kd] * weight, dz, d_rest);
         terms->sum[kd] += weight * loss;
@@ -352,13 +373,13 @@ static void match(brew_engine *e, const brew_engine_step *step, double scale, br
 static int run_micro(brew_engine *e, const brew_engine_step *step, const double *scales,
                      brew_terms *total, brew_terms *tasks, brew_err *err) {
     bool hidden = e->objective.hidden != 0;
-    read_rows(e);
-    if (!e->reads.n) return 0;
     for (size_t r = 0; r < e->micro.star.n_requests; r++) // a star that is whole has them
         brew_star_add_meta(&e->micro.star, "{}", 2);
     if (e->objective.distil &&
         brew_hearing_listen(&e->hearing, e->teacher, &e->wish, &e->micro, err))
         return -1;
+    read_rows(e);
+    if (!e->reads.n) return 0;
     if (brew_learner_forward(e->learner, &e->micro.star, &e->reads, step->learn, &e->result, err))
         return -1;
     zero_gradients(e);

@@ -34,6 +34,7 @@ typedef struct brew_objective {
     bool distil;
     enum brew_divergence divergence;
     double skew_beta;
+    int64_t topk; // D is over labels, so many likeliest of the teacher's other tokens, and the rest
     unsigned kd_vocab; // bits, 1 << BREW_ITEMS ..: where D is over the vocabulary
     double hidden;     // weight of the term; 0: not computed
     bool hidden_all;

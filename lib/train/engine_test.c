@@ -40,7 +40,7 @@ static void make_batch(brew_batch *batch) {
         brew_star_add_answer(&star, 5, set, 2, 2, 0);
         static const char meta[] = "{\"positive\":[1]}";
         brew_star_add_meta(&star, meta, strlen(meta));
-        if (brew_batch_add(batch, &star, 0, (int32_t)(r % 2), NULL, NULL, &err)) exit(1);
+        if (brew_batch_add(batch, &star, 0, (int32_t)(r % 2), NULL, &err)) exit(1);
         brew_star_release(&star);
     }
 }

@@ -34,7 +34,7 @@ static void make_room(brew_hearing *h, const brew_hearing_wish *wish, size_t flo
 
 static int hear_model(brew_hearing *h, brew_model *model, const brew_hearing_wish *wish,
                       const brew_star *star, brew_err *err) {
-    brew_forward_options options = {.with_rest = true};
+    brew_forward_options options = {.with_rest = true, .topk = wish->topk};
     h->wish = wish;
     make_room(h, wish, star->n_ids * (size_t)brew_model_config(model)->width);
     if (wish->n_layers) {
@@ -52,6 +52,9 @@ static int hear_model(brew_hearing *h, brew_model *model, const brew_hearing_wis
     h->logits = h->said.label_logits;
     h->rest = h->said.rest;
     h->splits = h->said.logit_splits;
+    h->topk_ids = h->said.topk_ids;
+    h->topk_logits = h->said.topk_logits;
+    h->topk_rest = h->said.topk_rest;
     return 0;
 }
 
@@ -65,6 +68,9 @@ int brew_hearing_listen(brew_hearing *h, brew_model *model, const brew_hearing_w
         h->own_splits[a + 1] = h->own_splits[a] + brew_star_labels(star, a);
     h->logits = micro->teacher_logits;
     h->rest = micro->teacher_rest;
+    h->topk_ids = micro->topk_ids;
+    h->topk_logits = micro->topk_logits;
+    h->topk_rest = micro->topk_rest;
     h->splits = h->own_splits;
     return 0;
 }

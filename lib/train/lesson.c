@@ -40,6 +40,10 @@ const brew_star_teacher *brew_lesson_teacher(const brew_lesson *lesson) {
     return brew_source_teacher(lesson->source);
 }
 
+bool brew_lesson_renumbers(const brew_lesson *lesson) {
+    return brew_source_renumbers(lesson->source);
+}
+
 static size_t labels_of(const brew_star *star, size_t r) {
     size_t n = 0;
     for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++) {
@@ -74,8 +78,8 @@ static bool same_request(const brew_star *x, size_t i, const brew_star *y, size_
     return !memcmp(x->ids + first, y->ids + other, bytes) && same_answers(x, i, y, j);
 }
 
-int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, const float **logits,
-                     const float **rest, brew_err *err) {
+int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, brew_taught *taught,
+                     brew_err *err) {
     brew_line line;
     int got;
     lesson->asked++;
@@ -85,8 +89,14 @@ int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, const
         // one that failed has tokens that the student lacks, and so cannot be the request
         if (line.failed || !same_request(star, r, line.star, line.request)) continue;
         const brew_star_teacher *teacher = brew_source_teacher(lesson->source);
-        *logits = teacher->label_logits + at;
-        *rest = teacher->rest + line.star->answer_splits[line.request];
+        int64_t first = line.star->answer_splits[line.request], k = teacher->topk;
+        *taught = (brew_taught){
+            .logits = teacher->label_logits + at, .rest = teacher->rest + first, .topk = k};
+        if (k) {
+            taught->topk_ids = teacher->topk_ids + first * k;
+            taught->topk_logits = teacher->topk_logits + first * k;
+            taught->topk_rest = teacher->topk_rest + first;
+        }
         return 0;
     }
     if (got < 0) return -1;

@@ -239,7 +239,8 @@ static struct micro_size micro_size(const brew_run_parts *run) {
     double lm = run->job.objective.lm != 0;
     int64_t reads = (int64_t)ceil((answer_share + lm) * (double)rows) + 1;
     double label_share = fmax(facts->label_share, valid->label_share);
-    int64_t labels = (int64_t)ceil((label_share + lm) * (double)rows) + 1;
+    double top = share * (double)run->job.objective.topk;
+    int64_t labels = (int64_t)ceil((label_share + top + lm) * (double)rows) + 1;
     return (struct micro_size){rows, reads, labels};
 }
 

@@ -45,6 +45,7 @@ typedef struct brew_run_options {
     const char *betas, *alpha, *tau; // "0.9,0.999", "0.5" or "1:0.5"
     const char *hidden_map;          // "1:2,2:4", NULL: as the student was cut
     const char *kd_vocab;            // "items,history,lm"
+    int64_t topk;                    // likeliest tokens of the teacher's, compared one by one
     int64_t lora;                    // rank of adapters, 0: none
     double lora_alpha;               // 0: twice the rank
     const char *lora_targets;        // "q_proj,v_proj", NULL: all

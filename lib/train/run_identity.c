@@ -53,6 +53,7 @@ static void put_lessons(brew_json *to, const brew_run_parts *run) {
     const brew_run_options *o = run->options;
     brew_buf map = {0};
     if (o->kd_vocab) put_word(to, "kd-vocab", rows[run->job.objective.kd_vocab]);
+    put_int(to, "topk", o->topk);
     if (o->hidden == 0) return;
     put_real(to, "hidden", o->hidden);
     put_word(to, "hidden-rows", o->hidden_rows ? "answers" : "all");

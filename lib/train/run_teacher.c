@@ -29,6 +29,9 @@ int brew_run_check_lessons(brew_run_parts *run, brew_err *err) {
         return brew_fail(err, BREW_USAGE,
                          "--hidden-map and --hidden-rows are about hidden states: give --hidden");
     objective->hidden = o->hidden;
+    objective->topk = o->topk;
+    if (o->topk && o->kd_vocab)
+        return brew_fail(err, BREW_USAGE, "--topk and --kd-vocab exclude each other");
     if (parse_rows(o->kd_vocab, &objective->kd_vocab, err)) return -1;
     if (objective->kd_vocab >> BREW_HISTORY & 1 && objective->history == 0)
         return brew_fail(err, BREW_USAGE,
@@ -46,9 +49,14 @@ int brew_run_plan_lessons(brew_run_parts *run, brew_err *err) {
         return brew_fail(err, BREW_USAGE, "%s: a teacher's stream holds no %s, give the model",
                          o->kd_vocab ? "--kd-vocab" : "--hidden",
                          o->kd_vocab ? "whole vocabularies" : "hidden states");
-    if (o->kd_vocab && brew_teacher_ids(run->teacher))
+    if ((o->kd_vocab || o->topk) && brew_teacher_renumbered(run->teacher))
         return brew_fail(err, BREW_USAGE,
-                         "--kd-vocab: the student's vocabulary was cut, the teacher's is whole");
+                         "%s: the student's vocabulary was cut, the teacher's is whole",
+                         o->topk ? "--topk" : "--kd-vocab");
+    if (!theirs && o->topk && o->topk != brew_teacher_topk(run->teacher))
+        return brew_fail(err, BREW_USAGE,
+                         "--topk %lld: the teacher's stream was made with --topk %lld",
+                         (long long)o->topk, (long long)brew_teacher_topk(run->teacher));
     if (o->hidden == 0) return 0;
     if (theirs->width != ours->width)
         return brew_fail(err, BREW_USAGE,
@@ -67,6 +75,7 @@ size_t brew_run_lesson_bytes(const brew_run_parts *run, int64_t rows, int64_t re
     if (!theirs) return 0;
     size_t streams = run->map.n + (run->job.objective.kd_vocab != 0);
     size_t bytes = streams * (size_t)(rows * theirs->width) * sizeof(float);
+    if (run->job.objective.topk) bytes += brew_topk_bytes(reads);
     if (run->map.n) // the student's, and gradients after its last layer
         bytes += (size_t)((rows + 2 * reads) * run->config.width) * sizeof(float);
     if (run->job.objective.kd_vocab)

@@ -16,6 +16,8 @@ struct brew_teacher {
     brew_model *model;
     int32_t *ids; // of the student's, where its vocabulary was cut since; else NULL
     char digest[65], arithmetic[64];
+    int64_t topk;    // of a stream
+    bool renumbered; // a stream
 };
 
 // 1 a token stream: its first member is brew.json and describes one; 0 something else; -1.
@@ -42,6 +44,8 @@ static int look_at_stream(brew_teacher *teacher, const char *path, brew_pool *po
     const brew_star_teacher *said = brew_lesson_teacher(lesson);
     snprintf(teacher->digest, sizeof teacher->digest, "%s", said->model);
     snprintf(teacher->arithmetic, sizeof teacher->arithmetic, "%s", said->arithmetic);
+    teacher->topk = said->topk;
+    teacher->renumbered = brew_lesson_renumbers(lesson);
     brew_lesson_close(lesson);
     return 0;
 }
@@ -171,8 +175,16 @@ brew_model *brew_teacher_model(brew_teacher *teacher) {
     return teacher->model;
 }
 
+bool brew_teacher_renumbered(const brew_teacher *teacher) {
+    return teacher->ids || teacher->renumbered;
+}
+
 const int32_t *brew_teacher_ids(const brew_teacher *teacher) {
     return teacher->ids;
+}
+
+int64_t brew_teacher_topk(const brew_teacher *teacher) {
+    return teacher->topk;
 }
 
 const char *brew_teacher_digest(const brew_teacher *teacher) {

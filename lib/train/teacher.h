@@ -10,6 +10,7 @@
 
 #include "model/model.h"
 #include "text/source.h"
+#include "train/batch.h"
 
 typedef struct brew_teacher brew_teacher;
 
@@ -30,8 +31,11 @@ int64_t brew_teacher_context(const brew_teacher *teacher);           // INT64_MA
 const brew_config *brew_teacher_config(const brew_teacher *teacher); // NULL for a stream
 int brew_teacher_load(brew_teacher *teacher, brew_err *err);         // does nothing for a stream
 brew_model *brew_teacher_model(brew_teacher *teacher);               // NULL for a stream
-// Its id for each of the student's; NULL where they are the same.
+// Whether the student's vocabulary was cut out of its. Of a model: its id for each of the student's; NULL where
+// they are the same.
+bool brew_teacher_renumbered(const brew_teacher *teacher);
 const int32_t *brew_teacher_ids(const brew_teacher *teacher);
+int64_t brew_teacher_topk(const brew_teacher *teacher); // of a stream: tokens it tells, 0: none
 // Digest of the model, and "PRECISION/LEVEL" at which it speaks.
 const char *brew_teacher_digest(const brew_teacher *teacher);
 const char *brew_teacher_arithmetic(const brew_teacher *teacher);
@@ -43,9 +47,11 @@ typedef struct brew_lesson brew_lesson;
 brew_lesson *brew_lesson_open(const char *path, const brew_source_options *reading, brew_err *err);
 void brew_lesson_close(brew_lesson *lesson); // NULL is fine
 const brew_star_teacher *brew_lesson_teacher(const brew_lesson *lesson);
-// Goes forward to the request that equals request r of star, in its tokens, answers and labels: its label
-// logits, ragged, and rests, valid until the next call. Fails if there is none.
-int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, const float **logits,
-                     const float **rest, brew_err *err);
+bool brew_lesson_renumbers(
+    const brew_lesson *lesson); // for a vocabulary that was cut; but no likeliest tokens
+// Goes forward to the request that equals request r of star, in its tokens, answers and labels: what is said of
+// it, valid until the next call. Fails if there is none.
+int brew_lesson_find(brew_lesson *lesson, const brew_star *star, size_t r, brew_taught *taught,
+                     brew_err *err);
 
 #endif

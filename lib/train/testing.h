@@ -84,8 +84,7 @@ static void load_batch(const struct goldens *g, bool answers, size_t first, size
     for (size_t i = 0; i < n; i++) {
         add_request(&star, answers ? g->sets : NULL,
                     brew_json_at(g->requests, (first + i) % brew_json_length(g->requests)));
-        if (brew_batch_add(batch, &star, i, 0, NULL, NULL, &err) < 0)
-            ok(false, "a batch: %s", err.text);
+        if (brew_batch_add(batch, &star, i, 0, NULL, &err) < 0) ok(false, "a batch: %s", err.text);
     }
     brew_star_release(&star);
 }

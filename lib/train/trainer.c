@@ -435,6 +435,7 @@ static int open_and_run(struct trainer *t, brew_err *err) {
     brew_objective plain = job->objective;
     plain.distil = false;
     plain.kd_vocab = 0;
+    plain.topk = 0;
     plain.hidden = 0;
     t->engine = brew_engine_new(job->learner, job->teacher, &job->objective, job->micro_tokens);
     brew_engine_teacher_ids(t->engine, job->teacher_ids);

@@ -28,6 +28,10 @@ CASES = [
          div="jsd", skew=0.3, kd_vocab=["items", "history"]),
     dict(name="vocabulary, skew", teacher="llama-scaled", student="tiny", lm=0.25, alpha=1.0, tau=2.5, div="skew",
          skew=0.2, kd_vocab=["lm"]),
+    dict(name="likeliest tokens", teacher="llama-scaled", student="tiny", history=0.5, alpha=0.6, tau=2.0, div="fkl",
+         topk=5, steps=True),
+    dict(name="likeliest tokens, reverse", teacher="llama-tied", student="qwen3", history=0.5, lm=0.25, alpha=0.6,
+         tau=1.0, div="rkl", topk=20),
     dict(name="hidden states", teacher="llama-scaled", student="tiny", history=0.5, alpha=0.5, tau=1.0, div="fkl",
          hidden=2.0, rows="all", map=[[1, 2], [2, 3]], steps=True),
     dict(name="hidden states at answers", teacher="mistral", student="llama-bias", history=0.5, lm=0.25, alpha=0.5,
@@ -132,7 +136,7 @@ def accumulate(teacher, student, requests, case):
     means = {term: sums[term] / weights[term] for term in sums}
     total = sum(factor[term] * mean for term, mean in means.items())
     total.backward()
-    return float(total), {term: float(mean) for term, mean in means.items()}
+    return float(total.detach()), {term: float(mean.detach()) for term, mean in means.items()}
 
 
 def trajectory(models, requests, case):
