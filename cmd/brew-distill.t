@@ -130,6 +130,8 @@ sed 's/"hidden_size": *48/"hidden_size": 96/; s/"head_dim": *8/"head_dim": 16/' 
 cp "$tiny/tokenizer.json" "$tiny/tokenizer_config.json" wide
 exits 2 "another width" brew-distill --teacher teacher --init wide/config.json -o x --hidden 1 train.tar
 says "the student's hidden states are 96 wide, the teacher's 48: they must be as wide" "is refused"
+exits 2 "a teacher from a pipe" distill x - train.tar
+says "--teacher takes a path: it is read more than once" "is refused"
 exits 2 "no teacher" brew-distill -m "$tiny" -o x train.tar
 mkdir other
 sed 's/<|im_start|>/<|im_begin|>/g' "$tiny/tokenizer.json" >other/tokenizer.json

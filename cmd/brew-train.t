@@ -137,6 +137,25 @@ exits 65 "ends in an error" brew-train -q -m "$tiny" -o nan2 --precision f32 --l
 says '4 steps in a row had to be skipped' "that says why"
 ok "the steps skipped are logged" grep -q '"loss":null.*"skipped":true' nan2/metrics.jsonl
 
+sed 's/"targets":\[[0-9,]*\]/"targets":[-1,-1,-1,-1]/' valid.jsonl >unknown.jsonl
+exits 65 "requests without a known answer" train x --steps 2 unknown.jsonl
+says 'there is nothing to learn: no request has an answer that is known ("targets") and weighs something' "are refused"
+sed 's/"meta"/"weights":[0,0,0,0],&/' valid.jsonl >weightless.jsonl
+exits 65 "answers without weight" train x --steps 2 weightless.jsonl
+exits 65 "nor can they validate" train x --steps 2 --valid unknown.jsonl train.jsonl
+says 'unknown.jsonl: nothing to validate on' "is said"
+ok "next tokens can" train nt --steps 2 --lm-weight 1 unknown.jsonl
+# 30 steps of the same, then one with the answers turned round: its gradient is a spike
+awk 'BEGIN {
+    for (r = 0; r < 32; r++)
+        print "{\"query\":[20,21],\"items\":[[31]],\"label_token_ids\":[11,12],\"targets\":[" (r == 30) "]}"
+}' >spike.jsonl
+ok "a spike" brew-train -q -m "$tiny" -o spike --precision f32 --batch 1 --lr 0.01 --spike 5 spike.jsonl
+is "$(grep skipped spike/metrics.jsonl | cut -c 1-10)" '{"step":31' "is skipped"
+ok "and not counted among the updates" grep -q '"updates":31,"requests":32' spike/checkpoints/finished.json
+ok "without a guard" brew-train -q -m "$tiny" -o spike2 --precision f32 --batch 1 --lr 0.01 spike.jsonl
+is "$(grep -c skipped spike2/metrics.jsonl)" 0 "it is a step"
+
 # ---- lm, random starts ----
 printf '{"text":"The quick brown fox jumps over the lazy dog."}\n{"text":"Heat (1995): Yes"}\n' >text.jsonl
 ok "next tokens" brew-train -q -m "$tiny" -o lm --objective lm --steps 30 --batch 2 --lr 0.01 --precision f32 text.jsonl

@@ -153,10 +153,13 @@ static void count_request(brew_data_facts *facts, const brew_batch *batch, size_
     facts->answers += (uint64_t)answers;
     facts->items += brew_star_items(star, r);
     if (tokens > facts->longest) facts->longest = tokens;
-    int64_t labels = 0;
-    for (int64_t a = star->answer_splits[r]; a < star->answer_splits[r + 1]; a++)
-        labels +=
-            star->label_splits[star->answer_set[a] + 1] - star->label_splits[star->answer_set[a]];
+    int64_t labels = 0, first = star->answer_splits[r];
+    for (int64_t a = first; a < star->answer_splits[r + 1]; a++) {
+        bool item = a - first < (int64_t)brew_star_items(star, r);
+        bool known = star->targets[a] >= 0 && star->weights[a] > 0;
+        *(item ? &facts->known_items : &facts->known_history) += known;
+        labels += brew_star_labels(star, (size_t)a);
+    }
     if (!tokens) return;
     facts->answer_share = fmax(facts->answer_share, (double)answers / (double)tokens);
     facts->label_share = fmax(facts->label_share, (double)labels / (double)tokens);

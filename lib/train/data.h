@@ -45,10 +45,11 @@ typedef struct brew_data_options {
 typedef struct brew_data_facts {
     bool known; // false: a pipe, and all that follows is 0
     uint64_t requests, items, tokens, answers, rejected;
-    int64_t longest;     // tokens of the longest request
-    double answer_share; // answers per token where they are densest
-    double label_share;  // and their labels
-    size_t bytes;        // held in memory
+    uint64_t known_items, known_history; // answers with a target and a weight
+    int64_t longest;                     // tokens of the longest request
+    double answer_share;                 // answers per token where they are densest
+    double label_share;                  // and their labels
+    size_t bytes;                        // held in memory
 } brew_data_facts;
 
 typedef struct brew_data brew_data;

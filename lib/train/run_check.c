@@ -34,6 +34,8 @@ static int check_sources(const brew_run_options *o, brew_err *err) {
                          "model and requests cannot both come from standard input");
     if (o->valid && !strcmp(o->valid, "-"))
         return brew_fail(err, BREW_USAGE, "--valid takes a file: it is read more than once");
+    if (o->teacher && !strcmp(o->teacher, "-"))
+        return brew_fail(err, BREW_USAGE, "--teacher takes a path: it is read more than once");
     if (o->spool && (!from_stdin || o->mix))
         return brew_fail(err, BREW_USAGE, "--spool keeps standard input, which is not read here");
     if (o->n_inputs > 1 && !o->mix)
@@ -176,11 +178,30 @@ static int check_endless(const brew_run_parts *run, brew_err *err) {
     return 0;
 }
 
+// Whether anything of what was surveyed has a part in the loss.
+static bool is_read(const brew_run_parts *run, const brew_data_facts *facts, bool distil) {
+    const brew_objective *o = &run->job.objective;
+    uint64_t items = distil ? facts->items : facts->known_items;
+    uint64_t history = distil ? facts->answers - facts->items : facts->known_history;
+    return !facts->known || o->lm != 0 || (o->items != 0 && items) || (o->history != 0 && history);
+}
+
+static int check_read(const brew_run_parts *run, brew_err *err) {
+    static const char why[] = "an answer that is known (\"targets\") and weighs something";
+    if (!is_read(run, brew_data_get_facts(run->job.data), run->job.objective.distil))
+        return brew_fail(err, BREW_DATA, "there is nothing to learn: no request has %s", why);
+    if (run->job.valid && !is_read(run, brew_data_get_facts(run->job.valid), false))
+        return brew_fail(err, BREW_DATA, "%s: nothing to validate on: no request has %s",
+                         run->options->valid, why);
+    return 0;
+}
+
 int brew_run_count_steps(brew_run_parts *run, brew_err *err) {
     const brew_run_options *o = run->options;
     const brew_data_facts *facts = brew_data_get_facts(run->job.data);
     brew_schedule *schedule = &run->job.schedule;
     double batch = (double)o->batch, requests = (double)facts->requests;
+    if (check_read(run, err)) return -1;
     if (o->steps)
         schedule->steps = o->steps;
     else if (!facts->known)
