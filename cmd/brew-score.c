@@ -8,19 +8,21 @@
 #include "io/provenance.h"
 #include "io/star_stream.h"
 #include "kernel/ops.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "rank/calibration.h"
 #include "rank/score.h"
 #include "text/encoder.h"
 #include "text/source.h"
 
-static const char *model_path, *out_path, *teacher_path, *calibration_path;
+static const char *model_path, *adapter_path, *out_path, *teacher_path, *calibration_path;
 static int64_t block_rows, max_query_tokens, expect, topk;
 static int precision, fit;
 static bool logprobs, no_bos, specials, allow_empty;
 
 static struct brew_opt options[] = {
     BREW_OPT_STRING('m', "model", &model_path, "MODEL", "the model: directory, .gguf, tar, or -"),
+    BREW_OPT_STRING(0, "adapter", &adapter_path, "DIR", "with this LoRA adapter, as PEFT keeps it"),
     BREW_OPT_STRING('o', "output", &out_path, "FILE", "write scores to FILE, whole or not at all"),
     BREW_OPT_CHOICE(0, "precision", &precision, "auto|f32|bf16", "arithmetic; auto: as stored"),
     BREW_OPT_FLAG(0, "logprobs", &logprobs, "also log-probabilities over the whole vocabulary"),
@@ -54,6 +56,7 @@ static struct {
     brew_modeldir *dir;
     brew_config config;
     brew_backend *be;
+    brew_adapter *adapter;
     brew_model *model;
     brew_in *in;
     brew_out *out, *teacher_out;
@@ -74,6 +77,7 @@ static void close_all(void) {
     brew_star_write_abandon(run.teacher);
     brew_encoder_free(run.encoder);
     brew_model_free(run.model);
+    brew_adapter_free(run.adapter);
     brew_backend_close(run.be);
     brew_config_release(&run.config);
     brew_modeldir_close(run.dir);
@@ -125,7 +129,11 @@ static int open_all(const char *path) {
         return -1;
     enum brew_precision wanted = brew_model_precision(precision, &run.config, run.dir);
     run.be = brew_backend_open(cli.kernel, wanted, brew_cli_pool(&cli), err);
-    if (!run.be || !(run.model = brew_model_open(run.dir, run.be, err))) return -1;
+    if (!run.be) return -1;
+    if (adapter_path && !(run.adapter = brew_adapter_open(adapter_path, &run.config, err)))
+        return -1;
+    run.model = brew_model_open_adapted(run.dir, run.adapter, run.be, err);
+    if (!run.model) return -1;
     const char *name = wanted == BREW_PRECISION_F32 ? "f32" : "bf16";
     snprintf(run.arithmetic, sizeof run.arithmetic, "%s/%s", name, run.be->level);
     brew_cli_note(&cli, "%s, kernels %s, precision %s, %d threads, ready after %.2f s",
@@ -208,6 +216,8 @@ int main(int argc, char **argv) {
         brew_cli_usage(&cli, "model and records cannot both come from standard input");
     if (teacher_path && !strcmp(teacher_path, "-") && (!out_path || !strcmp(out_path, "-")))
         brew_cli_usage(&cli, "scores and --teacher-stream cannot both go to standard output");
+    if (adapter_path && teacher_path)
+        brew_cli_usage(&cli, "a teacher's stream names one model: merge the adapter into it first");
     if (topk && !teacher_path)
         brew_cli_usage(&cli, "--topk is about what goes into --teacher-stream");
     int failed = open_all(path);

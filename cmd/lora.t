@@ -87,5 +87,55 @@ for base in llama-scaled-fp8 qwen3-int8; do
 done
 ok "a student with adapters" brew-distill -q --teacher "$tiny" -m "$tiny" -o student --lora 2 --steps 2 train.jsonl
 ok "has them" test -e student/adapter_config.json
+
+# ---- scored without merging ----
+for precision in f32 bf16; do
+    ok "with its adapter" brew-score -m "$tiny" --adapter a --precision $precision -o a.scores train.jsonl
+    ok "merged" brew-score -m merged --precision $precision -o merged.scores train.jsonl
+    same a.scores merged.scores "in $precision: the same"
+done
+ok "of some matrices" brew-score -m "$tiny" --adapter some --precision f32 -o some.scores train.jsonl
+ok "merged" train some-merged --steps 2 --lora-targets v_proj,q_proj --lora-alpha 4 --merge
+ok "scored" brew-score -m some-merged --precision f32 -o some-merged.scores train.jsonl
+same some.scores some-merged.scores "the same"
+for base in qwen3-fp8 llama-scaled-int8 qwen3.gguf mistral.gguf; do
+    ok "adapters of $base" brew-train -q -m "$models/$base" -o "q-$base" --lora 2 --lora-targets q_proj,down_proj --steps 2 --lr 0.1 train.jsonl
+    ok "merged" brew-train -q -m "$models/$base" -o "qm-$base" --lora 2 --lora-targets q_proj,down_proj --steps 2 --lr 0.1 --merge train.jsonl
+    ok "scored" brew-score -m "$models/$base" --adapter "q-$base" --precision f32 -o one train.jsonl
+    ok "and merged" brew-score -m "qm-$base" --precision f32 -o two train.jsonl
+    case $base in
+    *.gguf) same one two "$base: the same" ;;
+    esac
+done
+exits 2 "a teacher with an adapter" brew-score -m "$tiny" --adapter a --teacher-stream t.tar train.jsonl
+exits 66 "no such adapter" brew-score -m "$tiny" --adapter nowhere train.jsonl
+exits 66 "a model is none" brew-score -m "$tiny" --adapter merged train.jsonl
+exits 65 "another model's" brew-score -m "$models/qwen2" --adapter a train.jsonl
+says 'a/adapter_model.safetensors: .*has not the shape' "is told by a shape"
+# shellcheck disable=SC2317 # called below
+refuses() { # change of the configuration, message
+    rm -rf odd && cp -r a odd
+    jq -c "$1" a/adapter_config.json >odd/adapter_config.json
+    exits 65 "$1" brew-score -m "$tiny" --adapter odd train.jsonl
+    says "odd/adapter_.*: .*$2" "is refused by name"
+}
+refuses '.use_dora = true' '"use_dora" is not supported'
+refuses '.modules_to_save = ["lm_head"]' '"modules_to_save" is not supported'
+refuses '.rank_pattern = {"q_proj": 2}' '"rank_pattern" is not supported'
+refuses '.peft_type = "LOHA"' '"peft_type" is LOHA, only LORA is known'
+refuses 'del(.peft_type)' '"peft_type" is not there'
+refuses '.bias = "all"' '"bias" is all, only none is known'
+refuses 'del(.r)' '"r" or "lora_alpha" is missing'
+refuses '.r = 3' 'has not the shape \[3, 96\]'
+refuses '[1]' 'it must hold an object'
+rm -rf odd && cp -r a odd && head -c 3000 a/adapter_model.safetensors >odd/adapter_model.safetensors
+exits 65 "a file cut short" brew-score -m "$tiny" --adapter odd train.jsonl
+sed 's/layers.0.self_attn.q_proj.lora_A/layers.7.self_attn.q_proj.lora_A/' a/adapter_model.safetensors >odd/adapter_model.safetensors
+exits 65 "a layer there is not" brew-score -m "$tiny" --adapter odd train.jsonl
+says 'layers.7.self_attn.q_proj.lora_A.weight: is no factor of a matrix of this model' "is named"
+sed 's/layers.0.self_attn.q_proj.lora_A/layers.0.self_attn.z_proj.lora_A/' a/adapter_model.safetensors >odd/adapter_model.safetensors
+exits 65 "a matrix there is not" brew-score -m "$tiny" --adapter odd train.jsonl
+cp "$tiny/model.safetensors" odd/adapter_model.safetensors
+exits 65 "weights that are no adapter" brew-score -m "$tiny" --adapter odd train.jsonl
 cd "$root" || exit 1
 done_testing

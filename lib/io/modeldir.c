@@ -177,7 +177,7 @@ static int open_files(brew_modeldir *dir, brew_err *err) {
     if (dir->n_files) qsort(dir->files, dir->n_files, sizeof *dir->files, by_file_name);
     if (find_file(dir, "adapter_config.json") && !find_file(dir, "config.json"))
         return brew_fail(err, BREW_DATA,
-                         "%s: holds an adapter, no model: brew-train --merge writes one",
+                         "%s: holds an adapter, no model: give its base, or train with --merge",
                          dir->name);
     if (open_weights(dir, err)) return -1;
     // A tokenizer alone is enough for those who need no weights.

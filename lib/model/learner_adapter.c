@@ -143,13 +143,8 @@ static void merge_row(void *arg, size_t task, int worker) {
     (void)worker;
     const struct work *w = arg;
     int64_t row = w->first + (int64_t)task;
-    float *out = w->chunk + (int64_t)task * w->cols;
-    brew_tensor_rows(&w->adapter->stored, row, 1, out);
-    for (int64_t k = 0; k < w->rank; k++) {
-        float factor = w->scale * w->b[row * w->rank + k];
-        const float *a = w->a + k * w->cols;
-        for (int64_t i = 0; i < w->cols; i++) out[i] += factor * a[i];
-    }
+    brew_lora_row(&w->adapter->stored, row, w->a, w->b + row * w->rank, w->rank, w->scale,
+                  w->chunk + (int64_t)task * w->cols);
 }
 
 void brew_learner_merge(brew_learner *learner) {

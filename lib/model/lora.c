@@ -52,6 +52,16 @@ bool brew_lora_targets(const brew_lora *lora, enum brew_role role) {
     return false;
 }
 
+void brew_lora_row(const brew_tensor *stored, int64_t row, const float *a, const float *b,
+                   int64_t rank, float scale, float *out) {
+    int64_t cols = brew_tensor_row_len(stored);
+    brew_tensor_rows(stored, row, 1, out);
+    for (int64_t k = 0; k < rank; k++, a += cols) {
+        float factor = scale * b[k];
+        for (int64_t i = 0; i < cols; i++) out[i] += factor * a[i];
+    }
+}
+
 static void put_string(brew_json *to, const char *key, const char *text) {
     brew_json_set(to, key, brew_json_new_string(text, strlen(text)));
 }

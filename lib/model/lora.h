@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "io/json.h"
+#include "tensor/tensor.h"
 
 typedef struct brew_lora {
     int64_t rank; // 0: none
@@ -24,6 +25,11 @@ typedef struct brew_lora {
 // Fails on any other word.
 int brew_lora_parse_targets(const char *text, unsigned *targets, brew_err *err);
 void brew_lora_write_targets(unsigned targets, brew_buf *out); // with commas, in that order
+
+// A row of the adapted matrix: that of W as stored, plus scale times the sum over k of b[k] a[k], in order; a [r, C],
+// b [r] of the row, out [C]. The one way in which it is done, for training and scoring.
+void brew_lora_row(const brew_tensor *stored, int64_t row, const float *a, const float *b,
+                   int64_t rank, float scale, float *out);
 
 // adapter_config.json, for a base that is found under this name. Owned by the caller.
 brew_json *brew_lora_config(const brew_lora *lora, const char *base);

@@ -43,8 +43,12 @@ int64_t brew_config_parameters(const brew_config *config); // embedding counted 
 
 typedef struct brew_model brew_model;
 
-// dir must outlive the model (tables view its tensors).
+// dir must outlive the model (tables view its tensors). adapter: of it (model/adapter.h), only looked at while
+// opening; or NULL.
 brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err);
+struct brew_adapter;
+brew_model *brew_model_open_adapted(const brew_modeldir *dir, const struct brew_adapter *adapter,
+                                    brew_backend *be, brew_err *err);
 // A model of this shape and type whose weights mean nothing and whose tensors share their memory: for timings.
 // Nothing is read; config may go.
 brew_model *brew_model_sketch(const brew_config *config, brew_backend *be, brew_err *err);

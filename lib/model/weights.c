@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/names.h"
 
@@ -19,6 +20,25 @@ static int find(const brew_model *model, enum brew_role role, int64_t layer, bre
                          .n_dims = brew_role_matrix(role) ? 2 : 1,
                          .shape = {shape[0], shape[1]}};
     return 0;
+}
+
+// Where one of a weight's parts is adapted, all become F32; returns their values, to be freed: [n].
+static float **adapt(const brew_model *model, const enum brew_role *roles, size_t n, int64_t layer,
+                     brew_tensor *parts) {
+    float **values = brew_calloc(n, sizeof *values);
+    bool any = false;
+    for (size_t i = 0; i < n; i++)
+        any |= model->adapter && brew_adapter_has(model->adapter, roles[i], layer);
+    for (size_t i = 0; i < n && any; i++) {
+        values[i] = brew_adapter_merge(model->adapter, roles[i], layer, &parts[i], model->be->pool);
+        brew_modeldir_forget(model->dir, &parts[i]);
+        brew_role_release(&parts[i]);
+        parts[i] = (brew_tensor){.data = values[i],
+                                 .dtype = BREW_F32,
+                                 .n_dims = 2,
+                                 .shape = {parts[i].shape[0], parts[i].shape[1]}};
+    }
+    return values;
 }
 
 // A weight of one to three parts, with biases if `bias` is a role.
@@ -38,12 +58,18 @@ static brew_weight *pack(const brew_model *model, const enum brew_role *roles, s
     }
     brew_backend *be = model->be;
     brew_weight *weight = NULL;
+    float **values = status ? NULL : adapt(model, roles, n, layer, parts);
     if (status == 0)
         weight = be->ops->weight_new(be, part_ptrs, biased ? bias_ptrs : NULL, n, form, err);
     for (size_t i = 0; i < n; i++) {
+        if (values && values[i]) {
+            free(values[i]);
+            continue;
+        }
         if (model->dir && parts[i].data) brew_modeldir_forget(model->dir, &parts[i]);
         brew_role_release(&parts[i]);
     }
+    free(values);
     return weight;
 }
 
@@ -138,15 +164,23 @@ static int load(brew_model *model, brew_err *err) {
 }
 
 brew_model *brew_model_open(const brew_modeldir *dir, brew_backend *be, brew_err *err) {
+    return brew_model_open_adapted(dir, NULL, be, err);
+}
+
+brew_model *brew_model_open_adapted(const brew_modeldir *dir, const brew_adapter *adapter,
+                                    brew_backend *be, brew_err *err) {
     brew_model *model = brew_calloc(1, sizeof *model);
     model->dir = dir;
+    model->adapter = adapter;
     model->be = be;
     if (brew_config_read(&model->config, dir, err) < 0) {
         free(model);
         return NULL;
     }
-    if (brew_role_refuse_others(&model->config, dir, err) == 0 && load(model, err) == 0)
-        return model;
+    int status = brew_role_refuse_others(&model->config, dir, err);
+    if (status == 0) status = load(model, err);
+    model->adapter = NULL;
+    if (status == 0) return model;
     brew_err_context(err, "%s", brew_modeldir_name(dir));
     brew_model_free(model);
     return NULL;

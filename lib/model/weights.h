@@ -12,9 +12,10 @@ typedef struct brew_layer {
 } brew_layer;
 
 struct brew_model {
-    const brew_modeldir *dir; // borrowed; NULL: a sketch
-    float *drawn;             // of a sketch: what all tensors view
-    brew_backend *be;         // borrowed
+    const brew_modeldir *dir;           // borrowed; NULL: a sketch
+    float *drawn;                       // of a sketch: what all tensors view
+    const struct brew_adapter *adapter; // while opening, or NULL
+    brew_backend *be;                   // borrowed
     brew_config config;
     brew_layer *layers;           // [L]
     float *gains;                 // all gains of all norms, one block of device memory
