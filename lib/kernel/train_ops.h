@@ -47,7 +47,8 @@ typedef struct brew_train_ops {
                           const float *master, float *rows);
     // The right side of ops->matmul, and of matmul_dx, over these values; bias [N] or NULL. Both are
     // borrowed. To be refreshed before first use, and whenever master or bias have changed. Freed by
-    // ops->weight_free.
+    // ops->weight_free. In precision BF16 nothing but weight_refresh reads the master: weights that do not
+    // learn may share one, filled for each in turn.
     brew_weight *(*weight_learn)(brew_backend *be, int64_t n, int64_t c, const float *master,
                                  const float *bias, brew_err *err);
     void (*weight_refresh)(brew_backend *be, brew_weight *weight);

@@ -68,12 +68,15 @@ static int make_weight(brew_learner *learner, brew_learner_weight *w, int64_t bi
     return w->operand ? 0 : -1;
 }
 
-static int make_table(brew_learner *learner, int64_t at, brew_table **table, brew_err *err) {
+static int make_table(brew_learner *learner, enum brew_role role, int64_t at, brew_table **table,
+                      brew_err *err) {
     const brew_config *c = &learner->config;
-    brew_tensor view = {.data = learner->values + at,
-                        .dtype = BREW_F32,
-                        .n_dims = 2,
-                        .shape = {c->vocab, c->width}};
+    brew_tensor view = {.dtype = BREW_F32, .n_dims = 2, .shape = {c->vocab, c->width}};
+    if (at >= 0)
+        view.data = learner->values + at;
+    else if (brew_role_find(c, learner->dir, role, 0, &view, err) < 0)
+        return -1;
+    learner->scales[role == BREW_HEAD] = view.row_scales;
     *table = learner->be->ops->table_new(learner->be, &view, err);
     return *table ? 0 : -1;
 }
@@ -87,10 +90,11 @@ static int make_operands(brew_learner *learner, brew_err *err) {
             make_weight(learner, &layer->down, -1, err) < 0)
             return -1;
     }
-    if (make_table(learner, learner->embedding_at, &learner->embedding, err) < 0) return -1;
+    if (make_table(learner, BREW_EMBEDDING, learner->embedding_at, &learner->embedding, err) < 0)
+        return -1;
     learner->head = learner->embedding;
     if (learner->config.tied) return 0;
-    return make_table(learner, learner->head_at, &learner->head, err);
+    return make_table(learner, BREW_HEAD, learner->head_at, &learner->head, err);
 }
 
 brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
@@ -107,6 +111,7 @@ brew_learner *brew_learner_open(const brew_modeldir *dir, brew_backend *be,
         free(learner);
         return NULL;
     }
+    learner->lean = options->lora.rank > 0 && be->precision == BREW_PRECISION_BF16;
     brew_learner_lay_out(learner, be->ops->train->weight_floats);
     if (make_blocks(learner, err) == 0 && brew_learner_load(learner, dir, err) == 0 &&
         make_operands(learner, err) == 0) {
@@ -133,6 +138,7 @@ void brew_learner_free(brew_learner *learner) {
         be->ops->table_free(be, learner->head);
     if (learner->embedding) be->ops->table_free(be, learner->embedding);
     if (learner->rope) be->ops->rope_free(be, learner->rope);
+    for (int i = 0; i < 2; i++) free((void *)(uintptr_t)learner->scales[i]);
     float *blocks[] = {learner->values, learner->gradients, learner->moments[0],
                        learner->moments[1], learner->product};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
@@ -186,7 +192,7 @@ void brew_learner_drop(brew_learner *learner) {
 void brew_learner_refresh(brew_learner *learner) {
     brew_backend *be = learner->be;
     brew_learner_merge(learner);
-    for (int64_t l = 0; l < learner->config.layers; l++) {
+    for (int64_t l = 0; l < learner->config.layers && !learner->lean; l++) {
         brew_learner_layer *layer = &learner->layers[l];
         be->ops->train->weight_refresh(be, layer->qkv.operand);
         be->ops->train->weight_refresh(be, layer->out.operand);
@@ -228,8 +234,11 @@ void brew_learner_get(const brew_learner *learner, enum brew_learner_store store
     size_t bytes = (size_t)(count * slot->as.cols) * sizeof *rows;
     if (store != BREW_VALUES && slot->as.frozen)
         brew_bug("%s is frozen: it has values only", slot->as.name);
+    bool stored = learner->n_adapters && (w ? learner->lean : slot->at < 0);
     if (store == BREW_GRADIENTS && !learner->started)
         memset(rows, 0, bytes);
+    else if (stored)
+        brew_learner_merged_rows(learner, index, first, count, rows);
     else if (w)
         be->ops->train->weight_unpack(be, w->n, w->c, slot->row + first, count, block + w->at,
                                       rows);

@@ -15,7 +15,8 @@
 //
 // With adapters (model/lora.h) the products run over W + alpha / r B A, merged anew after each step from the
 // base as it is stored (quantised or not), which is never held twice: the gradients of A and B come from
-// that of the sum, one weight at a time. Gradients and moments are those of A and B alone.
+// that of the sum, one weight at a time. Gradients and moments are those of A and B alone. Nothing else has
+// an F32 copy in BF16.
 //
 // Bits do not depend on threads, nor on the recompute level. Micro-batches (in BF16: of an even number of
 // tokens and of reads) give the bits of one large batch, but for the gradients of embedding and head,
@@ -52,7 +53,8 @@ typedef struct brew_learner_options {
 // Memory in bytes, for a micro-batch of `rows` tokens of which `reads` are read, with `labels` label
 // logits in all.
 typedef struct brew_learner_plan {
-    size_t weights, gradients, moments, operands; // operands: copies in the precision of products
+    // operands: copies in the precision of products; with adapters, embedding and head as stored, too
+    size_t weights, gradients, moments, operands;
     size_t activations, scratch, total;
 } brew_learner_plan;
 void brew_learner_plan_bytes(const brew_config *config, enum brew_precision precision,

@@ -147,8 +147,79 @@ static void merge_row(void *arg, size_t task, int worker) {
                   w->chunk + (int64_t)task * w->cols);
 }
 
+// The adapter of a matrix, or NULL.
+static const brew_learner_adapter *adapter_of(const brew_learner *learner, size_t slot) {
+    for (size_t i = 0; i < learner->n_adapters; i++)
+        if (learner->adapters[i].slot == slot) return &learner->adapters[i];
+    return NULL;
+}
+
+void brew_learner_merged_rows(const brew_learner *learner, size_t slot, int64_t first,
+                              int64_t count, float *rows) {
+    const brew_learner_adapter *adapter = adapter_of(learner, slot);
+    const brew_learner_slot *at = &learner->slots[slot];
+    brew_learner_adapter plain = {0};
+    brew_err err;
+    struct work w = {.adapter = adapter, .cols = at->as.cols, .first = first, .chunk = rows};
+    if (adapter) {
+        w.rank = learner->options.lora.rank;
+        w.scale = (float)scale(learner);
+        w.a = brew_alloc((size_t)(w.rank * (w.cols + at->as.rows)) * sizeof *w.a);
+        w.b = w.a + w.rank * w.cols;
+        brew_learner_get(learner, BREW_VALUES, adapter->a, 0, w.rank, w.a);
+        brew_learner_get(learner, BREW_VALUES, adapter->b, 0, at->as.rows, w.b);
+    } else {
+        w.adapter = &plain;
+        if (brew_role_find(&learner->config, learner->dir, at->role, at->layer, &plain.stored,
+                           &err) < 0)
+            brew_bug("%s: was there and is gone", at->name);
+    }
+    brew_pool_run(learner->be->pool, (size_t)count, merge_row, &w);
+    brew_role_release(&plain.stored);
+    free(w.a);
+}
+
+// Weight after weight through the one place there is.
+static void merge_lean(brew_learner *learner, const brew_learner_weight *weight) {
+    brew_backend *be = learner->be;
+    bool any = !learner->settled;
+    for (size_t i = 0; i < learner->n_adapters; i++) any |= learner->adapters[i].weight == weight;
+    if (!any) return;
+    be->ops->train->zero(be, learner->values + weight->at,
+                         (size_t)be->ops->train->weight_floats(be, weight->n, weight->c) *
+                             sizeof(float));
+    float *rows = brew_alloc((size_t)(CHUNK_ROWS * weight->c) * sizeof *rows);
+    for (size_t slot = 0; slot < learner->n_slots; slot++) {
+        const brew_learner_slot *at = &learner->slots[slot];
+        for (int64_t row = 0; at->weight == weight && row < at->as.rows; row += CHUNK_ROWS) {
+            int64_t n = at->as.rows - row < CHUNK_ROWS ? at->as.rows - row : CHUNK_ROWS;
+            brew_learner_merged_rows(learner, slot, row, n, rows);
+            brew_learner_set(learner, BREW_VALUES, slot, row, n, rows);
+        }
+    }
+    free(rows);
+    be->ops->train->weight_refresh(be, weight->operand);
+}
+
+static void merge_all_lean(brew_learner *learner) {
+    for (int64_t l = 0; l < learner->config.layers; l++) {
+        const brew_learner_layer *layer = &learner->layers[l];
+        merge_lean(learner, &layer->qkv);
+        merge_lean(learner, &layer->out);
+        merge_lean(learner, &layer->gate_up);
+        merge_lean(learner, &layer->down);
+    }
+    for (size_t i = 0; i < learner->n_adapters; i++)
+        brew_modeldir_forget(learner->dir, &learner->adapters[i].stored);
+    learner->settled = true;
+}
+
 void brew_learner_merge(brew_learner *learner) {
     if (!learner->n_adapters) return;
+    if (learner->lean) {
+        merge_all_lean(learner);
+        return;
+    }
     float *host = brew_calloc((size_t)brew_learner_adapter_floats(learner), sizeof *host);
     for (size_t i = 0; i < learner->n_adapters; i++) {
         const brew_learner_adapter *adapter = &learner->adapters[i];

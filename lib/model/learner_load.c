@@ -27,7 +27,7 @@ static void lay_out_vectors(brew_learner *learner, int64_t *top) {
 
 static void lay_out_weights(brew_learner *learner, brew_weight_floats_fn *floats, int64_t *top) {
     const brew_config *c = &learner->config;
-    int64_t C = c->width, F = c->mlp, HD = c->heads * c->head_dim;
+    int64_t C = c->width, F = c->mlp, HD = c->heads * c->head_dim, largest = 0;
     for (int64_t l = 0; l < c->layers; l++) {
         brew_learner_layer *layer = &learner->layers[l];
         layer->qkv = (brew_learner_weight){.n = brew_learner_qkv(c), .c = C};
@@ -35,10 +35,16 @@ static void lay_out_weights(brew_learner *learner, brew_weight_floats_fn *floats
         layer->gate_up = (brew_learner_weight){.n = 2 * F, .c = C};
         layer->down = (brew_learner_weight){.n = C, .c = F};
         brew_learner_weight *weights[] = {&layer->qkv, &layer->out, &layer->gate_up, &layer->down};
-        for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
-            weights[i]->at =
-                brew_learner_take(top, floats(learner->be, weights[i]->n, weights[i]->c));
+        for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) weights[i]->at = *top;
+        for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+            int64_t n = floats(learner->be, weights[i]->n, weights[i]->c);
+            if (!learner->lean)
+                weights[i]->at = brew_learner_take(top, n);
+            else if (n > largest)
+                largest = n;
+        }
     }
+    brew_learner_take(top, largest);
 }
 
 // Where a role's values lie.
@@ -133,8 +139,8 @@ void brew_learner_lay_out(brew_learner *learner, brew_weight_floats_fn *floats) 
     learner->n_vectors = adapters ? 0 : top;
     lay_out_weights(learner, floats, &top);
     learner->n_learning = top;
-    learner->embedding_at = brew_learner_take(&top, table);
-    learner->head_at = c->tied ? learner->embedding_at : brew_learner_take(&top, table);
+    learner->embedding_at = adapters ? -1 : brew_learner_take(&top, table);
+    learner->head_at = c->tied || adapters ? learner->embedding_at : brew_learner_take(&top, table);
     learner->n_values = top;
     if (!learner->options.freeze_embedding) learner->n_learning = top;
     if (adapters) learner->n_learning = n_adapters;
@@ -158,7 +164,8 @@ static int load_slot(brew_learner *learner, const brew_modeldir *dir, size_t ind
     const brew_learner_slot *slot = &learner->slots[index];
     brew_tensor tensor;
     if (brew_role_find(&learner->config, dir, slot->role, slot->layer, &tensor, err) < 0) return -1;
-    for (int64_t row = 0; row < slot->as.rows; row += CHUNK_ROWS) {
+    bool stays = learner->n_adapters && (slot->weight ? learner->lean : slot->at < 0);
+    for (int64_t row = 0; row < slot->as.rows && !stays; row += CHUNK_ROWS) {
         int64_t n = slot->as.rows - row < CHUNK_ROWS ? slot->as.rows - row : CHUNK_ROWS;
         brew_tensor_rows(&tensor, row, n, host);
         brew_learner_set(learner, BREW_VALUES, index, row, n, host);

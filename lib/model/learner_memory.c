@@ -154,6 +154,7 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
     int64_t C = config->width, F = config->mlp, HD = config->heads * config->head_dim;
     int64_t QKV = brew_learner_qkv(config), most = larger(rows, reads), products = 0, panels = 0;
 
+    learner.lean = options->lora.rank > 0 && precision == BREW_PRECISION_BF16;
     brew_learner_lay_out(&learner, panel_floats);
     act.kept = brew_calloc((size_t)config->layers, sizeof *act.kept);
     take_kept(config, options->recompute, &act, &kept);
@@ -170,13 +171,17 @@ void brew_learner_plan_bytes(const brew_config *config, enum brew_precision prec
         products = larger(products, product_floats(most, shapes[i][0], shapes[i][1]));
         panels += panel_floats(NULL, shapes[i][0], shapes[i][1]);
     }
+    // With adapters, embedding and head are looked up in the file.
+    size_t tables = options->lora.rank > 0 ? (size_t)(config->vocab * C) : 0;
+    tables *= (config->tied ? 1 : 2) * (config->dtype == BREW_F32 ? 4 : 2);
     int64_t operands = most * (C + F) + (rows + reads) * HD;
     *plan = (brew_learner_plan){
         .weights = (size_t)learner.n_values * sizeof(float),
         .gradients = (size_t)(learner.n_learning + product) * sizeof(float),
         .moments = (size_t)learner.n_learning * 2 * sizeof(float),
         .operands =
-            precision == BREW_PRECISION_BF16 ? (size_t)(panels * config->layers) * element : 0,
+            tables +
+            (precision == BREW_PRECISION_BF16 ? (size_t)(panels * config->layers) * element : 0),
         .activations = (size_t)kept.top * sizeof(float),
         .scratch = (size_t)scratch.top * sizeof(float) + (size_t)(operands + products) * element,
     };

@@ -10,8 +10,11 @@
 // With adapters only these learn, and lie in front; what lies in a weight's place is W + alpha / r B A,
 // made anew by each refresh from A, B and the base as stored:
 //
-//     A and B of each adapter | gains and biases | weights of the layers | embedding | head
+//     A and B of each adapter | gains and biases | weights of the layers
 //     <---- n_learning ------>    (n_vectors 0)
+//
+// Embedding and head are then those stored; and in BF16 the products' operands are all there is of the weights:
+// one weight's place serves all in turn, on their way there (`lean`).
 #ifndef BREW_MODEL_LEARNER_PARTS_H
 #define BREW_MODEL_LEARNER_PARTS_H
 
@@ -94,6 +97,8 @@ struct brew_learner {
     brew_learner_adapter *adapters;
     size_t n_adapters;
     const brew_modeldir *dir; // where their bases are stored
+    bool lean, settled;       // settled: the operands of what has no adapter are made
+    const float *scales[2];   // of embedding and head as stored, where they are quantised
     float *product;           // the gradient of one weight that has adapters
     float *values, *gradients, *moments[2];
     brew_table *embedding, *head; // views of values; the same one if tied
@@ -119,7 +124,11 @@ void brew_learner_lay_out_adapters(brew_learner *learner, int64_t *top);
 void brew_learner_add_adapters(brew_learner *learner);
 int brew_learner_load_adapters(brew_learner *learner, brew_err *err);
 void brew_learner_release_adapters(brew_learner *learner);
-void brew_learner_merge(brew_learner *learner); // into the weights' places
+void brew_learner_merge(
+    brew_learner *learner); // into the weights' places, if lean to their operands
+// Rows of a matrix of the model as it is used: as stored, with what its adapter adds.
+void brew_learner_merged_rows(const brew_learner *learner, size_t slot, int64_t first,
+                              int64_t count, float *rows);
 // From a weight's dy [M, N] and x [M, C] to the gradients of the factors of its adapters, if it has any.
 void brew_learner_adapters_back(brew_learner *learner, const brew_learner_weight *w,
                                 const float *dy, const float *x, int64_t m);

@@ -564,9 +564,11 @@ static void test_plan(const char *level) {
         three_requests(&star);
         brew_learner_options options = {.recompute = (enum brew_recompute)recompute,
                                         .freeze_embedding = recompute == BREW_RECOMPUTE_MLP};
-        if (recompute == BREW_RECOMPUTE_LAYER) options.lora = with_adapters(NULL).lora;
+        bool lean = recompute == BREW_RECOMPUTE_LAYER; // of the model there are operands only
+        enum brew_precision precision = lean ? BREW_PRECISION_BF16 : BREW_PRECISION_F32;
+        if (lean) options.lora = with_adapters(NULL).lora;
         struct subject s;
-        if (!subject_open(&s, "llama-scaled", level, BREW_PRECISION_F32, 1, &options)) return;
+        if (!subject_open(&s, "llama-scaled", level, precision, 1, &options)) return;
         const brew_ops *ops = s.be->ops;
         brew_ops counting = *ops;
         true_alloc = counting.alloc;
@@ -579,7 +581,7 @@ static void test_plan(const char *level) {
         counted = 0;
         ok(add_gradients(&s, &star, 0, star.n_answers, 0), "a pass");
         brew_learner_plan plan;
-        brew_learner_plan_bytes(brew_learner_config(s.learner), BREW_PRECISION_F32, &options,
+        brew_learner_plan_bytes(brew_learner_config(s.learner), precision, &options,
                                 (int64_t)star.n_ids, (int64_t)star.n_answers,
                                 s.reads.splits[s.reads.n], &plan);
         double off = (double)blocks / (double)(plan.weights + plan.gradients + plan.moments) - 1;
@@ -587,6 +589,9 @@ static void test_plan(const char *level) {
            "recompute level %d: weights, gradients and moments as planned (%+.3f)", recompute, off);
         ok(counted >= plan.activations && counted <= plan.activations + plan.scratch,
            "and activations within the plan");
+        if (lean)
+            ok(plan.weights < 2 * (size_t)brew_config_parameters(brew_learner_config(s.learner)),
+               "less than half of the model is there in F32, adapters included");
         s.be->ops = ops;
         counted = 0;
         subject_close(&s);

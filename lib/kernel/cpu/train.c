@@ -109,15 +109,33 @@ struct dx_job {
     int64_t steps, panel_bytes; // of dy; of a panel of b, whose steps cover padded outputs too
 };
 
-// A panel of the weight: 32 steps of every panel of b.
+// Inputs [first, first + n) of a panel of bf16 as F32 [n][32]; n at most 32, first even.
+static void widen(const brew_weight *w, size_t panel, int64_t first, int64_t n, float *to) {
+    const char *from = w->data + (int64_t)panel * w->steps * PANEL * (w->wide ? 2 : 4);
+    for (int64_t i = 0; i < n; i += w->s, to += w->s * PANEL) {
+        uint32_t bits[2][PANEL] = {{0}};
+        uint16_t step[2 * PANEL];
+        memcpy(step, from + (first + i) / w->s * w->s * PANEL * 2, (size_t)w->s * PANEL * 2);
+        for (int lane = 0; lane < PANEL; lane++)
+            for (int k = 0; k < w->s; k++) bits[k][lane] = (uint32_t)step[lane * w->s + k] << 16;
+        memcpy(to, bits, (size_t)w->s * sizeof *bits);
+    }
+}
+
+// A panel of the weight: 32 steps of every panel of b. In BF16 from the elements, which rounding again leaves
+// as they are.
 static void flip_task(void *arg, size_t panel, int worker) {
     (void)worker;
     const struct dx_job *job = arg;
     int64_t c = job->w->c;
     const float *from = job->w->master + (int64_t)panel * PANEL * c;
     char *to = job->b + (int64_t)panel * PANEL / job->kernels->s * PANEL * 4;
-    for (int64_t i = 0; i < c; i += PANEL, to += job->panel_bytes)
-        job->kernels->flip(from + i * PANEL, (int)least(PANEL, c - i), to);
+    for (int64_t i = 0; i < c; i += PANEL, to += job->panel_bytes) {
+        _Alignas(64) float wide[(PANEL + 1) * PANEL];
+        int n = (int)least(PANEL, c - i);
+        if (job->kernels->coarse) widen(job->w, panel, i, n, wide);
+        job->kernels->flip(job->kernels->coarse ? wide : from + i * PANEL, n, to);
+    }
 }
 
 static void dy_task(void *arg, size_t task, int worker) {
