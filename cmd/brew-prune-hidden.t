@@ -47,6 +47,9 @@ exits 2 "with a target" brew-prune -m "$tiny" -o x --hidden 0.5 --parameters 20k
 says 'reckon with the whole hidden width' "is refused"
 exits 65 "a quantised model" brew-prune -m "$models/qwen3-fp8" -o x --hidden 0.5 "$root/testdata/quantize/requests.jsonl"
 says 'is quantised (F8_E4M3): prune first' "is refused"
+echo '{"query":"Heat (1995):","items":[],"label_tokens":[" Yes"," No"]}' >empty.jsonl
+exits 65 "nothing to read" brew-prune -m "$tiny" -o x --hidden 0.5 empty.jsonl
+says 'no calibration request has an item' "is said"
 ok "nothing was left behind" test ! -e x
 
 # ---- transformers, of the same directories (scripts/peers/narrow_goldens.py) ----

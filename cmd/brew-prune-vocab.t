@@ -64,6 +64,7 @@ is "$(jq -r '.[-1].inputs | map(.role) | join(" ")' more/brew.json)" "model cali
     "brew.json tells of them"
 
 # ---- a teacher that has them all ----
+# shellcheck disable=SC2317 # called through ok
 train() { # OUT TEACHER INPUT
     t_out=$1 t_teacher=$2
     shift 2

@@ -50,13 +50,13 @@ static struct brew_opt options[] = {
     BREW_OPT_FLAG(0, "no-bos", &no_bos, "no BOS before queries"),
     BREW_OPT_FLAG(0, "specials", &specials, "special tokens written in data are special"),
     BREW_OPT_END};
-static struct brew_cli cli = {.name = "brew-prune",
-                              .does =
-                                  "cut layers, heads, neurons and tokens out of a language model",
-                              .args = "[CALIBRATION]",
-                              .options = options,
-                              .max_args = 1,
-                              .uses_kernels = true};
+static struct brew_cli cli = {
+    .name = "brew-prune",
+    .does = "cut layers, heads, neurons, channels and tokens out of a language model",
+    .args = "[CALIBRATION]",
+    .options = options,
+    .max_args = 1,
+    .uses_kernels = true};
 
 static struct {
     brew_modeldir *dir;

@@ -226,7 +226,11 @@ static int choose(struct job *job, brew_cut *cut, brew_width_facts *facts, brew_
     }
     qsort(cut->width, (size_t)keep, sizeof *cut->width, by_place);
     cut->n_width = keep;
-    facts->lost = sum > 0 ? (sum - kept) / sum : 0;
+    facts->lost = (sum - kept) / sum;
+    if (!status && !(sum > 0))
+        status = brew_fail(err, BREW_DATA,
+                           "no calibration request has an item: nothing tells "
+                           "which channels matter");
     free(importance);
     free(channels);
     return status;
