@@ -136,7 +136,7 @@ static void stop(struct clock *clock) {
 int brew_latency_compare(const brew_config *whole, const brew_config *small, brew_backend *be,
                          const brew_star *star, double *share, brew_err *err) {
     struct clock clock;
-    struct pace all, some;
+    struct pace all = {0}, some = {0};
     int status = start(&clock, whole, be, star, err);
     if (!status) status = time_shape(&clock, small, &all, &some, err);
     if (!status)
@@ -150,7 +150,7 @@ int brew_latency_compare(const brew_config *whole, const brew_config *small, bre
 static int time_layer(struct clock *clock, int64_t kv, int64_t group, int64_t mlp,
                       const brew_latency *latency, double *seconds, brew_err *err) {
     brew_config shape = *clock->config;
-    struct pace whole, pace;
+    struct pace whole = {0}, pace = {0};
     shape.kv_heads = kv;
     shape.heads = kv * group;
     shape.mlp = mlp;
@@ -162,7 +162,7 @@ static int time_layer(struct clock *clock, int64_t kv, int64_t group, int64_t ml
 static int measure(struct clock *clock, int64_t multiple, brew_latency *latency, brew_err *err) {
     const brew_config *c = clock->config;
     brew_shape *whole = &latency->whole;
-    struct pace pace, again;
+    struct pace pace = {0}, again = {0};
     int status = time_shape(clock, c, &pace, &again, err);
     *whole = (brew_shape){c->layers, c->kv_heads, c->heads / c->kv_heads, c->mlp};
     latency->rest = fmin(pace.rest, again.rest);

@@ -253,7 +253,7 @@ static void try_in(const struct search *s, int64_t q, double gain, struct pair *
 // The best exchange with one of the removed structures that would bring most.
 static struct pair best_pair(const struct search *s, const double *values) {
     struct pair best = {-1, -1, -LEAST * s->error};
-    int64_t tried[CANDIDATES];
+    int64_t tried[CANDIDATES] = {0};
     for (int k = 0; k < CANDIDATES; k++) {
         int64_t q = -1;
         for (int64_t i = 0; i < s->n / s->b; i++) {

@@ -29,7 +29,7 @@ typedef struct brew_swap_options {
 } brew_swap_options;
 
 // w [C, N], gram [N, N]; kept [N / block]: which structures stay, before and after. Returns the number of
-// exchanges; the same for any number of threads. Memory: 8 N (N + C) bytes, and twice 8 K (N + C) at the start.
+// exchanges; the same for any number of threads. Memory: some 32 N (N + C) bytes.
 int64_t brew_swap(const float *w, int64_t c, int64_t n, const float *gram,
                   const brew_swap_options *options, bool *kept);
 
