@@ -51,6 +51,8 @@ int brew_task_read_table(const brew_keys *keys, const brew_json *object, const c
         brew_keys_choice(keys, table, place.text, "time_unit", "s ms iso8601 mdy", &unit) < 0 ||
         brew_task_read_meta(keys, table, place.text, taken, &out->columns))
         return -1;
+    if (source->valid_from && events_unit == BREW_TIME_ROW)
+        return brew_task_fail_timeless(keys, brew_place_of(place.text, "valid_from").text);
     source->time_unit = (enum brew_time_unit)unit;
     out->n_meta = out->columns.n;
     if (out->source.path) return 1;

@@ -146,6 +146,8 @@ static int read_feature(const brew_keys *keys, const char *name, const brew_json
     out->of = (enum brew_feature_of)of;
     out->measure = (enum brew_measure)measure;
     out->as_of_split = as_of == 1;
+    if (!task->logs[0].time_column && (out->window || out->lag))
+        return brew_task_fail_timeless(keys, where);
     if (out->as_of_split && (out->window || out->lag))
         return brew_keys_fail(keys, where, "as of the split takes no window and no lag");
     return read_feature_actions(keys, object, where, task, out) ||

@@ -98,6 +98,11 @@ static int read_units(const brew_keys *keys, const brew_json *object, const char
         brew_keys_duration(keys, object, where, "lag", &log->lag_ms) < 0 ||
         brew_task_read_time(keys, object, where, "until", log->time_unit, &log->until) < 0)
         return -1;
+    if (!log->time_column && (window || log->lag_ms || log->until != INT64_MAX))
+        return brew_task_fail_timeless(keys, brew_place_of(where, window        ? "window"
+                                                                  : log->lag_ms ? "lag"
+                                                                                : "until")
+                                                 .text);
     log->units = log->slate || window || log->request_column || log->key.n;
     if (log->units && !log->slate && !window)
         return brew_keys_fail(keys, where,
@@ -220,6 +225,10 @@ int brew_task_read_logs(const brew_keys *keys, brew_task *task) {
                                   brew_json_type_name(object));
         if (read_log(keys, object, sources ? where.text : "events", sources, task, shared))
             return -1;
+        if (!task->logs[i].time_column != !task->logs[0].time_column)
+            return brew_keys_fail(keys, where.text,
+                                  "has %s times, unlike source 0: nobody can tell their order",
+                                  task->logs[i].time_column ? "the" : "no");
         for (size_t k = 0; k < i; k++)
             if (task->logs[k].surface && task->logs[i].surface &&
                 !strcmp(task->logs[k].surface, task->logs[i].surface))

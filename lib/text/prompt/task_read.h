@@ -42,6 +42,12 @@ size_t brew_columns_add(brew_columns *columns, const char *name);
 int brew_task_read_time(const brew_keys *keys, const brew_json *object, const char *where,
                         const char *key, enum brew_time_unit unit, int64_t *out);
 
+// Complains that what stands at `where` would measure times in a log that has none.
+static inline int brew_task_fail_timeless(const brew_keys *keys, const char *where) {
+    return brew_keys_fail(keys, where,
+                          "needs times, and rows stand for them: \"time_unit\" is row");
+}
+
 static inline bool brew_has_control(const char *text) {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f) return true;

@@ -16,6 +16,7 @@ static int read_split_by_time(const brew_keys *keys, const brew_task *task, cons
         split->by = BREW_SPLIT_BY_SHARE;
         return 0;
     }
+    if (!task->logs[0].time_column) return brew_task_fail_timeless(keys, "split");
     split->by = BREW_SPLIT_BY_TIME;
     if (brew_json_get(object, "train") || brew_json_get(object, "valid") ||
         brew_json_get(object, "test"))
@@ -28,14 +29,16 @@ static int read_split_by_time(const brew_keys *keys, const brew_task *task, cons
 }
 
 // What only a split by time has.
-static int read_time_only(const brew_keys *keys, const brew_json *object, int by,
-                          brew_datasplit *split) {
+static int read_time_only(const brew_keys *keys, const brew_task *task, const brew_json *object,
+                          int by, brew_datasplit *split) {
     int gap = brew_keys_duration(keys, object, "split", "gap", &split->gap_ms);
     int window = brew_keys_duration(keys, object, "split", "window", &split->window_ms);
     if (gap < 0 || window < 0) return -1;
     if (by == 1 && (gap || window))
         return brew_keys_fail(keys, gap ? "split.gap" : "split.window",
                               "needs a split by \"time\"");
+    if ((gap || window) && !task->logs[0].time_column)
+        return brew_task_fail_timeless(keys, gap ? "split.gap" : "split.window");
     if (window && !split->window_ms)
         return brew_keys_fail(keys, "split.window", "must be longer than nothing");
     return 0;
@@ -62,7 +65,7 @@ int brew_task_read_split(const brew_keys *keys, brew_task *task) {
     if (brew_keys_known(keys, object, "split",
                         "by train valid test valid_from test_from gap window hold_out") ||
         brew_keys_choice(keys, object, "split", "by", "time last", &by) < 0 ||
-        read_time_only(keys, object, by, split) || read_hold_out(keys, object, split))
+        read_time_only(keys, task, object, by, split) || read_hold_out(keys, object, split))
         return -1;
     split->by = BREW_SPLIT_BY_LAST;
     if (by == 1 && (brew_json_get(object, "valid_from") || brew_json_get(object, "test_from")))

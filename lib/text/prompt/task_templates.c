@@ -85,6 +85,10 @@ static int bind_line(const brew_keys *keys, brew_task *task, brew_log *log, cons
     if (feature) return feature < 0 ? -1 : 0;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (!strcmp(text, plain[i].name)) {
+            bool timed = plain[i].kind == BREW_FIELD_GAP || plain[i].kind == BREW_FIELD_DATE;
+            if (timed && !log->time_column)
+                return brew_keys_fail(keys, where, "has the placeholder {%s}, but the log no times",
+                                      text);
             *out = (int)plain[i].kind;
             return 0;
         }

@@ -170,6 +170,45 @@ static void test_refused(void) {
             "is later than");
 }
 
+// A log whose rows stand for its times has no lengths of time.
+static void test_timeless(void) {
+    static const struct {
+        const char *from, *to, *words;
+    } cases[] = {{"", "", NULL},
+                 {"{title}:", "{title}, {gap}:", "placeholder {gap}, but the log no times"},
+                 {"{title}:", "{title}, {date}:", "placeholder {date}, but the log no times"},
+                 {"\"value\"", "\"window\": 0, \"value\"", "\"events.window\" needs times"},
+                 {"\"id\"", "\"valid_from\": \"t\", \"id\"", "\"items.valid_from\" needs times"},
+                 {"\"by\": \"last\", \"test\": 0.2", "\"test_from\": 7", "\"split\" needs times"},
+                 {"\"by\": \"last\"", "\"gap\": 7", "\"split.gap\" needs times"},
+                 {"\"history\":",
+                  "\"features\": {\"x\": {\"of\": \"item\", \"window_days\": 3}}, \"history\":",
+                  "\"features.x\" needs times"}};
+    const char *time = "\"time\": \"timestamp\",\n    \"time_unit\": \"s\"",
+               *at = strstr(good, time);
+    if (!ok(at != NULL, "the good task has times")) return;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        brew_buf text = {0}, changed = {0};
+        brew_buf_add(&text, good, (size_t)(at - good));
+        brew_buf_adds(&text, "\"time_unit\": \"row\"");
+        brew_buf_adds(&text, at + strlen(time));
+        const char *place = strstr(text.ptr, cases[i].from);
+        brew_buf_add(&changed, text.ptr, (size_t)(place - text.ptr));
+        brew_buf_adds(&changed, cases[i].to);
+        brew_buf_adds(&changed, place + strlen(cases[i].from));
+        brew_err err;
+        brew_task *task = load(changed.ptr, changed.len, &err);
+        if (!cases[i].words)
+            ok(task != NULL, "a task of rows: %s", err.text);
+        else
+            ok(!task && err.code == BREW_USAGE && strstr(err.text, cases[i].words), "%s: %s",
+               cases[i].words, err.text);
+        brew_task_free(task);
+        brew_buf_release(&text);
+        brew_buf_release(&changed);
+    }
+}
+
 // Every beginning of the good task is refused, in words that hold none of it.
 static void test_cut(void) {
     size_t wrong = 0, len = strlen(good) - 1; // without the last newline it is whole
@@ -261,6 +300,7 @@ int main(void) {
              (long)getpid());
     test_good();
     test_refused();
+    test_timeless();
     test_cut();
     test_times();
     return tap_done();
