@@ -185,6 +185,8 @@ exits 65 "a header alone" brew-promptify --init head.csv
 says 'head.csv: holds no rows' "is refused"
 exits 2 "--init and --task" brew-promptify --init u.data -t u.task.json
 exits 2 "--init and EVENTS" brew-promptify --init u.data u.data
+exits 2 "--init and --split" brew-promptify --init u.data --split test
+says '\-\-init goes with --items, --members and -o, not with --split' "is refused"
 exits 2 "--items alone" brew-promptify -t u.task.json --items movies.csv
 says '\-\-items and --members go with --init' "is refused"
 

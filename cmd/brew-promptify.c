@@ -153,9 +153,12 @@ static void check_options(void) {
     if (!init && (items || members)) brew_cli_usage(&cli, "--items and --members go with --init");
     if (!init && !task_path && !mix_path)
         brew_cli_usage(&cli, "--task is missing (--init drafts one)");
-    if (init && (task_path || mix_path || candidates || state_path || save_path || stats ||
-                 explain || cli.n_args))
-        brew_cli_usage(&cli, "--init writes a task file, and goes with --items, --members and -o");
+    for (struct brew_opt *o = options; init && o->kind != BREW_KIND_END; o++)
+        if (o->given && o->value != &init && o->value != &items && o->value != &members &&
+            o->value != &output)
+            brew_cli_usage(&cli, "--init goes with --items, --members and -o, not with --%s",
+                           o->name);
+    if (init && cli.n_args) brew_cli_usage(&cli, "--init takes its log itself, not EVENTS");
     if (mix_path && (task_path || state_path || save_path || candidates || cli.n_args))
         brew_cli_usage(&cli, "--mix goes without --task, --state, --save-state, --candidates and "
                              "EVENTS");
