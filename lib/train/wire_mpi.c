@@ -221,14 +221,14 @@ brew_wire *brew_wire_open(int version, brew_err *err) {
              BREW_WIRE_VERSION, version);
         return NULL;
     }
-    struct mpi *m = calloc(1, sizeof *m);
-    if (!m) {
-        fail(err, BREW_INTERNAL, "no memory");
-        return NULL;
-    }
     int rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided);
     if (rc || provided < MPI_THREAD_SERIALIZED) {
         fail(err, BREW_USAGE, "this MPI does not serve programs with threads");
+        return NULL;
+    }
+    struct mpi *m = calloc(1, sizeof *m);
+    if (!m) {
+        fail(err, BREW_INTERNAL, "no memory");
         return NULL;
     }
     m->wire = (brew_wire){.gather = gather, .exchange = exchange, .close = close_wire};
