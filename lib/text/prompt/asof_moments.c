@@ -25,9 +25,9 @@ typedef struct taking {
     brew_err err;
 } taking;
 
-// Begins a row of `moments`, which `end` ends.
+// Begins a row of `moments`, which brew_strings_end ends.
 static size_t begin(const brew_asof *asof, taken *t, enum brew_feature_of of,
-                    const brew_event *event, int64_t time, char kind) {
+                    const brew_event *event, int64_t time, int kind) {
     size_t at = brew_strings_begin(&t->moments);
     brew_buf *key = &t->moments.bytes;
     bool item = of == BREW_OF_ITEM; // one of its table
@@ -37,11 +37,10 @@ static size_t begin(const brew_asof *asof, taken *t, enum brew_feature_of of,
     uint64_t hash = brew_hash64(id, len, (uint64_t)(unsigned char)table);
     for (int shift = 56; shift >= 32; shift -= 8)
         brew_buf_addc(key, (char)(unsigned char)(hash >> shift & 0xff));
-    brew_buf_addc(key, (char)of);
     brew_buf_addc(key, table);
     brew_key_id(key, id, len);
     brew_key_time(key, time);
-    brew_buf_addc(key, kind);
+    brew_buf_addc(key, (char)(unsigned char)kind);
     return at;
 }
 
@@ -56,9 +55,7 @@ static void add_questions(const brew_asof *asof, taken *t) {
             for (int at_split = 0; at_split < 2; at_split++) {
                 if (!asof->asks[of][at_split][side]) continue;
                 size_t at = begin(asof, t, (enum brew_feature_of)of, event,
-                                  at_split ? BREW_TIME_NEVER : event->time, 0);
-                brew_buf_addc(key, (char)at_split);
-                brew_buf_addc(key, (char)side);
+                                  at_split ? BREW_TIME_NEVER : event->time, 2 * side + at_split);
                 brew_key_u64(key, ours ? t->first + i : UINT64_MAX);
                 brew_strings_end(&t->moments, at);
             }
@@ -69,13 +66,12 @@ static void add_change(const brew_asof *asof, taken *t, const brew_event *event,
                        bool leaves) {
     const struct span *span = &asof->spans[s];
     int64_t time = event->known + span->lag + (leaves ? span->window : 0);
-    size_t at = begin(asof, t, span->of, event, time, 1);
+    size_t at = begin(asof, t, span->of, event, time, BREW_ASOF_CHANGE + 2 * event->split + leaves);
     brew_buf *key = &t->moments.bytes;
+    size_t action = brew_log_actions(asof->task, event->log)->first + (size_t)event->action;
     brew_buf_addc(key, (char)s);
-    brew_buf_addc(key, (char)leaves);
-    brew_buf_addc(key, (char)event->split);
-    // counted through all sets
-    brew_key_u64(key, brew_log_actions(asof->task, event->log)->first + (size_t)event->action);
+    for (int shift = 16; shift >= 0; shift -= 8)
+        brew_buf_addc(key, (char)(unsigned char)(action >> shift & 0xff));
     brew_strings_end(&t->moments, at);
 }
 

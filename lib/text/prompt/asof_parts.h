@@ -1,9 +1,9 @@
 // Private to asof*.c. Three sorts: by entity and moment, where questions and changes of the counts pass in order; by
 // event, to give each its numbers back; by feature and number, to find the edges:
 //
-//     moments:  hash | of, table | entity NUL | moment | kind | payload
-//               kind 0, a question:   at the split? | side | ordinal of the event (~0: only for the edges)
-//               kind 1, a change:     span | leaves? | side | action
+//     moments:  hash | 1 + table of an item, 0 of a member | entity NUL | moment | kind | payload
+//               a question:   kind 2 side + at the split? | ordinal of the event (~0: only for the edges)
+//               a change:     kind 128 + 2 side + leaves? | span | action, three bytes
 //     answers:  ordinal, of, at the split? | numbers of the features it is about
 //     numbers:  feature | number
 //
@@ -16,6 +16,7 @@
 #include "text/prompt/sorter.h"
 
 enum { BREW_ASOF_CANDIDATE = BREW_SPLITS, BREW_ASOF_SIDES }; // a side behind all others
+enum { BREW_ASOF_CHANGE = 128 };
 
 // A lag and a window that some features share.
 struct span {

@@ -34,7 +34,8 @@ typedef struct run {
 // A moment, and how many bytes its entity's have in common.
 typedef struct moment {
     enum brew_feature_of of;
-    bool change;
+    bool change, flag; // flag: whether the change leaves, or the question is as of the split
+    int side;
     size_t entity_len;
     brew_key_cursor rest;
 } moment;
@@ -42,13 +43,15 @@ typedef struct moment {
 static moment moment_of(const unsigned char *string) {
     const char *bytes = (const char *)string + 4;
     brew_key_cursor c = {bytes + HASH};
-    moment m = {.of = (enum brew_feature_of)brew_key_take_u8(&c)};
+    moment m = {.of = brew_key_take_u8(&c) ? BREW_OF_ITEM : BREW_OF_MEMBER};
     size_t len;
-    brew_key_take_u8(&c); // the table
     brew_key_take_id(&c, &len);
     m.entity_len = (size_t)(c.at - bytes);
     brew_key_take_u64(&c); // the moment
-    m.change = brew_key_take_u8(&c);
+    int kind = brew_key_take_u8(&c);
+    m.change = kind & BREW_ASOF_CHANGE;
+    m.flag = kind & 1;
+    m.side = (kind & ~BREW_ASOF_CHANGE) >> 1;
     m.rest = c;
     return m;
 }
@@ -57,11 +60,12 @@ static bool begin_alike(const unsigned char *a, const unsigned char *b, size_t l
     return brew_sort_len(a) >= len && brew_sort_len(b) >= len && !memcmp(a + 4, b + 4, len);
 }
 
-static void change(const brew_asof *asof, brew_key_cursor c, uint64_t *counts) {
-    size_t s = brew_key_take_u8(&c);
-    bool leaves = brew_key_take_u8(&c);
-    size_t side = brew_key_take_u8(&c), action = (size_t)brew_key_take_u64(&c);
-    counts[(s * BREW_SPLITS + side) * asof->task->n_actions + action] += leaves ? UINT64_MAX : 1;
+static void change(const brew_asof *asof, const moment *m, uint64_t *counts) {
+    brew_key_cursor c = m->rest;
+    size_t s = brew_key_take_u8(&c), action = brew_key_take_u8(&c);
+    action = action << 16 | brew_key_take_u16(&c);
+    counts += (s * BREW_SPLITS + (size_t)m->side) * asof->task->n_actions;
+    counts[action] += m->flag ? UINT64_MAX : 1;
 }
 
 static void add_tail(void *arg, size_t task, int worker) {
@@ -73,7 +77,7 @@ static void add_tail(void *arg, size_t task, int worker) {
     memset(s->tail, 0, r->n_counts * sizeof *s->tail);
     while (k && begin_alike(end, s->strings[k - 1], len)) {
         moment m = moment_of(s->strings[--k]);
-        if (m.change) change(r->asof, m.rest, s->tail);
+        if (m.change) change(r->asof, &m, s->tail);
     }
     s->whole = !k && s->last && begin_alike(end, s->last, len);
 }
@@ -105,8 +109,8 @@ static double number_of(const brew_asof *asof, const uint64_t *all, size_t f, bo
 
 static void answer(const brew_asof *asof, stretch *s, const moment *m) {
     brew_key_cursor c = m->rest;
-    bool at_split = brew_key_take_u8(&c);
-    int side = brew_key_take_u8(&c);
+    bool at_split = m->flag;
+    int side = m->side;
     uint64_t ordinal = brew_key_take_u64(&c);
     bool wanted = ordinal != UINT64_MAX, fits = !asof->given && side == BREW_SPLIT_TRAIN;
     size_t begin = 0;
@@ -146,7 +150,7 @@ static void pass_stretch(void *arg, size_t task, int worker) {
         last = s->strings[k];
         entity_len = m.entity_len;
         if (m.change)
-            change(r->asof, m.rest, s->before);
+            change(r->asof, &m, s->before);
         else
             answer(r->asof, s, &m);
     }
