@@ -57,6 +57,7 @@ short() { # out, options...
     brew-distill -q --teacher teacher -m cut -o "$s_out" --history-weight 1 --lr 0.01 "$@" train.tar
 }
 # Whether a term of the log fell below this share of where it began.
+# shellcheck disable=SC2317
 fell() { # run, term, share
     awk -F"\"$2\":" -v share="$3" '{split($2, v, ","); if (NR == 1) first = v[1]; last = v[1]}
         END {exit !(first > 0 && last < first * share)}' "$1/metrics.jsonl"
@@ -114,7 +115,7 @@ exits 2 "rows without weight" short x --kd-vocab lm
 says "--kd-vocab lm: next tokens have no weight, give --lm-weight" "are refused"
 exits 2 "other rows" short x --kd-vocab items,all
 exits 2 "a map without a weight" short x --hidden-map 1:2
-for map in 2:2 1:3 1:2,1:1 1 1: :1 1:2, 0:1 1:2x 99999999999999999999:1; do
+for map in 2:2 1:3 1:2,1:1 1 1: :1 '1:2,' 0:1 1:2x 99999999999999999999:1; do
     exits 2 "--hidden-map '$map'" short x --hidden 1 --hidden-map "$map"
     says "--hidden-map takes pairs STUDENT:TEACHER of layers, as 1:2,2:4, the student's from 1 to 1 and ascending, the teacher's from 1 to 2" "is refused"
 done

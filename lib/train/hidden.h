@@ -59,10 +59,10 @@ typedef struct brew_matcher {
     size_t slopes_cap, stream_cap, last_cap;
 } brew_matcher;
 void brew_matcher_release(brew_matcher *matcher);
-// Between the learner's two passes over a star of m rows and r reads. streams: the teacher's [n] by pairs, each
-// [m, C]; they turn into gradients, times scale, if those are wanted.
-void brew_matcher_run(brew_matcher *matcher, const brew_learner *learner, int64_t m, int64_t r,
-                      float *const *streams, bool learn, double scale, brew_hidden_at *at,
-                      size_t n);
+// Between the learner's two passes over a star of so many rows and reads. streams: the teacher's [n] by pairs, each
+// [rows, C]; they turn into gradients, times scale, if those are wanted.
+void brew_matcher_run(brew_matcher *matcher, const brew_learner *learner, int64_t rows,
+                      int64_t reads, float *const *streams, bool learn, double scale,
+                      brew_hidden_at *at, size_t n);
 
 #endif

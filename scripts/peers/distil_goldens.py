@@ -45,8 +45,11 @@ def run(model, star):
     """Logits, and the residual stream after 1 .. L layers."""
     streams = []
     layers = model.model.layers
-    hooks = [layer.register_forward_hook(lambda _, __, out: streams.append((out[0] if isinstance(out, tuple) else out)[0]))
-             for layer in layers]
+
+    def keep(_, __, out):
+        streams.append((out[0] if isinstance(out, tuple) else out)[0])
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     z = base.logits(model, star)
     for hook in hooks:
         hook.remove()
