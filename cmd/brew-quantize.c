@@ -129,6 +129,11 @@ static void tell(void) {
                 after / before);
     brew_cli_fact_int(&cli, "bytes_before", (int64_t)run.result.bytes_before);
     brew_cli_fact_int(&cli, "bytes", (int64_t)run.result.bytes_after);
+    if (gguf && run.config.window)
+        brew_cli_warn(&cli,
+                      "llama.cpp heeds no window of this architecture: beyond %" PRId64
+                      " tokens it reads more",
+                      run.config.window);
     tell_left();
     if (run.sample.in) tell_quality();
     if (run.types.head != BREW_F32 || run.types.groups[0] == BREW_F32 || cli.quiet || gguf) return;

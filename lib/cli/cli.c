@@ -166,6 +166,9 @@ static int write_summary(struct brew_cli *cli, int status, brew_err *err) {
     brew_cli_fact_int(cli, "accepted", (int64_t)cli->accepted);
     brew_cli_fact_int(cli, "rejected", (int64_t)cli->rejected);
     brew_cli_fact_real(cli, "seconds", brew_cli_seconds(cli));
+    brew_cli_fact_real(cli, "cpu_seconds",
+                       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
     brew_cli_fact_int(cli, "peak_bytes", (int64_t)usage.ru_maxrss * 1024);
     brew_buf text = {0};
     brew_json_write(&text, cli->summary);

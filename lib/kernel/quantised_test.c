@@ -180,6 +180,37 @@ static bool check_codes(brew_backend *be) {
     return true;
 }
 
+// Rows of values of all sizes times the unit matrix: each comes out as the formula rounds it, exactly.
+static bool check_rounding(brew_backend *be, enum brew_dtype dtype, int64_t c) {
+    bool f8 = dtype == BREW_F8_E4M3, good = true;
+    float *x = random_floats(1, M * c), *y = brew_calloc((size_t)(M * c), sizeof *y);
+    float *ones = brew_alloc((size_t)c * sizeof *ones);
+    uint8_t *codes = brew_calloc((size_t)c, (size_t)c);
+    for (int64_t i = 0; i < M * c; i++)
+        x[i] *= ldexpf(1, -(int)(i % 23)); // E4M3's denormals, and halves
+    for (int64_t i = 0; i < c; i++) {
+        ones[i] = 1;
+        codes[i * c + i] = f8 ? brew_f8_from_f32(1) : 1;
+    }
+    brew_tensor unit = {.data = codes, .dtype = dtype, .n_dims = 2, .shape = {c, c}};
+    unit.row_scales = ones;
+    const brew_tensor *parts[] = {&unit};
+    product(be, parts, 1, BREW_WEIGHT_STACK, x, M, c, y);
+    float *rows = operand_rows_of(be, x, M, c);
+    for (int64_t i = 0; i < M; i++) {
+        float most = 0;
+        for (int64_t j = 0; j < c; j++) most = fmaxf(most, fabsf(rows[i * c + j]));
+        float scale = brew_row_scale(most, f8 ? BREW_F8_LIMIT : BREW_I8_LIMIT);
+        for (int64_t j = 0; j < c; j++) {
+            float q = rows[i * c + j] / scale;
+            q = f8 ? brew_f32_from_f8(brew_f8_from_f32(q)) : fminf(fmaxf(rintf(q), -128), 127);
+            good &= y[i * c + j] == q * scale;
+        }
+    }
+    free(x), free(y), free(ones), free(codes), free(rows);
+    return good;
+}
+
 // Zeros give zeros; what is not finite does not come out as a number.
 static bool check_strange(brew_backend *be, enum brew_dtype dtype) {
     enum { C = 40, N = 33 };
@@ -222,6 +253,8 @@ int main(void) {
                 for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
                     good &= check(be, dtypes[d], sizes[i][0], sizes[i][1]);
                 ok(good, "%s %s: products with %s weights", *level, at, name);
+                ok(check_rounding(be, dtypes[d], 67) && check_rounding(be, dtypes[d], 576),
+                   "%s %s: rows are rounded to %s as the formula says", *level, at, name);
                 ok(check_swiglu(be, dtypes[d], 37, 66), "%s %s: gate and up of %s", *level, at,
                    name);
                 ok(check_strange(be, dtypes[d]), "%s %s: zeros and NaN before %s", *level, at,

@@ -68,6 +68,12 @@ static enum brew_dtype type_of(const brew_types *types, enum brew_role role, int
     return role == BREW_EMBEDDING ? types->embedding : role == BREW_HEAD ? types->head : stored;
 }
 
+static float scale_of(enum brew_dtype dtype, const float *row, int64_t n) {
+    float most = 0;
+    for (int64_t i = 0; i < n; i++) most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
+    return brew_row_scale(most, dtype == BREW_F8_E4M3 ? BREW_F8_LIMIT : BREW_I8_LIMIT);
+}
+
 void brew_round_row(enum brew_dtype dtype, float *row, int64_t n, float *scale) {
     *scale = 1;
     if (!quantised(dtype)) {
@@ -77,13 +83,10 @@ void brew_round_row(enum brew_dtype dtype, float *row, int64_t n, float *scale) 
                                             : brew_f32_from_f16(brew_f16_from_f32(row[i]));
         return;
     }
-    bool f8 = dtype == BREW_F8_E4M3;
-    float most = 0;
-    for (int64_t i = 0; i < n; i++) most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
-    *scale = brew_row_scale(most, f8 ? BREW_F8_LIMIT : BREW_I8_LIMIT);
+    *scale = scale_of(dtype, row, n);
     for (int64_t i = 0; i < n; i++) {
         float q = row[i] / *scale;
-        if (f8)
+        if (dtype == BREW_F8_E4M3)
             row[i] = brew_f32_from_f8(brew_f8_from_f32(q));
         else
             row[i] = q > 127 ? 127 : q < -128 ? -128 : rintf(q); // NaN stays
@@ -113,8 +116,10 @@ static void part_rows(void *arg, size_t index, int64_t first, int64_t count, flo
     for (int64_t i = 0; i < count; i++) {
         float scale, *row = part->scales ? job->row : rows + i * cols;
         brew_tensor_rows(&part->from, first + i, 1, row);
-        if (quantised(part->dtype)) brew_round_row(part->dtype, row, cols, &scale);
-        if (part->scales) rows[i] = scale;
+        if (part->scales)
+            rows[i] = scale_of(part->dtype, row, cols);
+        else if (quantised(part->dtype))
+            brew_round_row(part->dtype, row, cols, &scale);
     }
 }
 

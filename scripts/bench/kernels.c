@@ -80,6 +80,63 @@ static void bench_products(brew_backend *be, int64_t m) {
     free(x), free(w), free(y);
 }
 
+// The products of a layer with quantised weights, and what rounding their left sides takes.
+static void bench_quantised(brew_backend *be, enum brew_dtype scheme, int64_t m) {
+    const brew_ops *ops = be->ops;
+    int threads = brew_pool_threads(be->pool);
+    float *x = random_floats(1, m * MLP), *gain = random_floats(2, MLP),
+          *y = random_floats(3, m * 960);
+    uint8_t *codes = brew_alloc((size_t)MLP * WIDTH);
+    for (int64_t i = 0; i < MLP * WIDTH; i++)
+        codes[i] = (uint8_t)brew_rand_below(7, 4, (uint64_t)i, 127); // none is NaN
+    brew_tensor parts[2] = {{.data = codes, .dtype = scheme, .n_dims = 2, .row_scales = gain}};
+    for (int i = 0; i < MLP; i++) gain[i] = 0.01f + fabsf(gain[i]);
+    const brew_tensor *both[2] = {parts, parts};
+    const struct {
+        const char *name;
+        int64_t n, c;
+        bool gated;
+    } list[] = {{"q,k,v", 960, WIDTH},
+                {"o", WIDTH, WIDTH},
+                {"gate,up", MLP, WIDTH, true},
+                {"down", WIDTH, MLP}};
+    brew_operand a[4], out = operand_of(be, m, MLP);
+    brew_weight *w[4];
+    struct best t[4] = {0}, round[4] = {0};
+    brew_err err;
+    for (int i = 0; i < 4; i++) {
+        parts[0].shape[0] = list[i].n;
+        parts[0].shape[1] = list[i].c;
+        a[i] = operand_of(be, m, list[i].c);
+        w[i] = ops->weight_new(be, both, NULL, list[i].gated ? 2 : 1,
+                               list[i].gated ? BREW_WEIGHT_GATE_UP : BREW_WEIGHT_STACK, &err);
+        if (!w[i]) brew_bug("%s", err.text);
+    }
+    for (int r = 0; r < REPEATS * 4; r++) {
+        int i = r % 4;
+        ops->norm(be, x, m, list[i].c, gain, 1e-5, &a[i]);
+        start(&round[i]), ops->quantise(be, &a[i], m, w[i]), stop(&round[i]);
+        start(&t[i]);
+        if (list[i].gated)
+            ops->matmul_swiglu(be, &a[i], m, w[i], &out);
+        else
+            ops->matmul(be, &a[i], m, w[i], y, false);
+        stop(&t[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        char what[64];
+        double size = (double)(list[i].n * list[i].c * (list[i].gated ? 2 : 1));
+        snprintf(what, sizeof what, "%s %s, %lld rows", brew_dtype_name(scheme), list[i].name,
+                 (long long)m);
+        show(what, &t[i], 2 * size * (double)m, threads);
+        show("  its rows rounded", &round[i], 0, threads);
+        ops->weight_free(be, w[i]);
+        ops->operand_release(be, &a[i]);
+    }
+    ops->operand_release(be, &out);
+    free(x), free(gain), free(y), free(codes);
+}
+
 // `items` items of `len` tokens on a query, which runs first, in pieces of 2,048 rows.
 static void bench_attention(brew_backend *be, int64_t query, int64_t items, int64_t len) {
     const brew_ops *ops = be->ops;
@@ -284,6 +341,10 @@ int main(int argc, char **argv) {
     printf("%s, %s, %d threads\n", be->level, precision ? "bf16" : "f32", threads);
     bench_products(be, 2048);
     bench_products(be, 1);
+    for (int64_t m = 2048; m; m /= 2048) {
+        bench_quantised(be, BREW_F8_E4M3, m);
+        bench_quantised(be, BREW_I8, m);
+    }
     bench_attention(be, 2048, 34, 60);
     bench_attention(be, 256, 200, 10);
     bench_head(be, 16);

@@ -65,6 +65,12 @@ MODELS = {
         intermediate_size=56, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1,
         head_dim=16, max_position_embeddings=1024, rms_norm_eps=1e-5, rope_theta=10000.0,
         sliding_window=9, tie_word_embeddings=False, hidden_act="silu", torch_dtype="float32"),
+    # all rows are blocks of 32
+    "llama-blocks": dict(
+        model_type="llama", architectures=["LlamaForCausalLM"], vocab_size=61, hidden_size=32,
+        intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        max_position_embeddings=256, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True,
+        hidden_act="silu", torch_dtype="bfloat16"),
 }
 GGUF = ["llama-scaled", "qwen3", "mistral"]
 SHARDS = {"llama-tied": 2}

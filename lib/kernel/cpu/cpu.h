@@ -53,6 +53,12 @@ struct brew_cpu_step_back {
     float *dq;                // [rows][Dp]
 };
 
+// How a tile's chains become values, c[rows, 32]; all zeros: they are.
+struct brew_cpu_scales {
+    const float *rows, *columns; // times rows[row] * columns[column], the two multiplied first
+    const int32_t *zero;         // c holds integers; first less zero[column], exactly, and rounded
+};
+
 // What a level does, for one kind of storage.
 struct brew_cpu_kernels {
     int s;       // elements side by side: 1 (F32) or 2 (bf16)
@@ -62,10 +68,11 @@ struct brew_cpu_kernels {
     // The same, going on with the chains in c.
     void (*tile_on)(int64_t steps, const void *a, const void *b, int rows, float *c, int64_t ldc);
     // y[rows, columns] = c + bias, or y + (c + bias); c [12][32]; bias [32] or NULL.
-    void (*store)(const float *c, int rows, int64_t columns, const float *bias, bool add, float *y,
-                  int64_t ldy);
+    void (*store)(const float *c, const struct brew_cpu_scales *by, int rows, int64_t columns,
+                  const float *bias, bool add, float *y, int64_t ldy);
     // Gate in columns 0-15 of c, up in 16-31; the result goes to `column` of an operand's tile.
-    void (*swiglu)(const float *c, int rows, int64_t columns, void *tile, int64_t column);
+    void (*swiglu)(const float *c, const struct brew_cpu_scales *by, int rows, int64_t columns,
+                   void *tile, int64_t column);
     void (*norm)(const float *x, int64_t c, const float *gain, double eps, float *out);
     // n values as elements, padded with zero to a multiple of s.
     void (*elements)(const float *values, int64_t n, void *out);
@@ -84,16 +91,14 @@ struct brew_cpu_kernels {
     // n bf16 values as F32, and F32 values as bf16; n a multiple of 32.
     void (*widen)(const uint16_t *from, int64_t n, float *to);
     void (*narrow)(const float *from, int64_t n, uint16_t *to);
-    // c[rows, 32] *= row_scales[row] * scales[column], the two multiplied first.
-    void (*scale)(float *c, int rows, const float *row_scales, const float *scales);
-    // n E4M3 values as elements; n a multiple of 32.
+    // n E4M3 values of a panel as elements; n a multiple of 32 s.
     void (*decode)(const uint8_t *from, int64_t n, void *to);
     // An operand's tile of so many steps, divided by each row's scale and rounded: to E4M3, kept as
     // elements; or to [C/4][12][4] bytes of I8 + 128. scales [rows].
     void (*round_f8)(void *tile, int64_t steps, int rows, float *scales);
     void (*round_i8)(void *tile, int64_t steps, int rows, float *scales);
-    // c[rows, 32] = a * b over `steps` steps of four, a of u8, b [steps][32][4] of I8.
-    void (*tile_i8)(int64_t steps, const void *a, const void *b, int rows, int32_t *c);
+    // c[rows, 32] = a * b over `steps` steps of four, a of u8, b [steps][32][4] of I8; c of int32_t.
+    void (*tile_i8)(int64_t steps, const void *a, const void *b, int rows, void *c);
 
     // ---- learning: level_train.h ----
     // m rows, `ld` apart, as one side of a product over the rows: n <= `lanes` columns into m/s steps
@@ -214,9 +219,9 @@ struct brew_weight {
     int s;                       // elements of a step
     bool wide;                   // panels hold bf16, the kernels want F32
     enum brew_dtype scheme;      // F8_E4M3 or I8: panels hold that
-    char *data;                  // [panels][steps][32][s]; of I8 [panels][C/4][32][4]
-    float *bias;                 // [panels * 32]
-    float *scales;               // [panels * 32] of a quantised weight, else NULL
+    char *data;    // [panels][steps][32][s]; of I8 [panels][C/4][32][4]; of E4M3 see place_f8
+    float *bias;   // [panels * 32]
+    float *scales; // [panels * 32] of a quantised weight, else NULL
     int32_t *sums; // [panels * 32] of I8: 128 times a column's sum, for the zero point
     // Of a weight that learns: [panels][C][32] and [N] or NULL, borrowed. In F32 the master is `data`.
     const float *master, *master_bias;

@@ -22,7 +22,7 @@ enum { LANES = 16, VECS = 2 };
 #else
 enum { LANES = 16, VECS = 4 };
 #endif
-enum { VEC = LANES / VECS };
+enum { VEC = LANES / VECS, PATTERN = 3 * LANES };
 
 typedef float vec __attribute__((vector_size(4 * VEC)));
 typedef int32_t ivec __attribute__((vector_size(4 * VEC)));
@@ -116,7 +116,11 @@ LANES_INLINE lanes lanes_max(lanes a, lanes b) {
 
 // The smaller; b if either is NaN.
 LANES_INLINE lanes lanes_min(lanes a, lanes b) {
+#if defined(__AVX512F__)
+    a.p[0] = (vec)_mm512_min_ps((__m512)a.p[0], (__m512)b.p[0]);
+#else
     EACH_VEC a.p[i] = vec_pick(a.p[i] < b.p[i], a.p[i], b.p[i]);
+#endif
     return a;
 }
 
@@ -239,8 +243,9 @@ LANES_INLINE lanes lanes_decode_f8(const uint8_t *from) {
 
 // c[rows, 32] = a b: rows of four u8 a step, b [steps][32][4] of I8; exact in any order.
 static inline __attribute__((unused)) void lanes_tile_i8(int64_t steps, const void *left,
-                                                         const void *right, int rows, int32_t *c) {
+                                                         const void *right, int rows, void *out) {
     const uint8_t *a = left;
+    int32_t *c = out;
     for (int row = 0; row < rows; row++, a += 4, c += 32) {
         const int8_t *b = right;
         int32_t sum[32] = {0};
@@ -254,6 +259,17 @@ static inline __attribute__((unused)) void lanes_tile_i8(int64_t steps, const vo
 LANES_INLINE lanes lanes_abs(lanes v) {
     EACH_VEC v.p[i] = (vec)((ivec)v.p[i] & 0x7fffffff);
     return v;
+}
+
+// The larger magnitude; compared as bits, so NaN is the largest.
+LANES_INLINE lanes lanes_larger(lanes most, lanes v) {
+    v = lanes_abs(v);
+#if defined(__AVX512F__)
+    most.p[0] = (vec)_mm512_max_epi32((__m512i)most.p[0], (__m512i)v.p[0]);
+#else
+    EACH_VEC most.p[i] = vec_pick((ivec)most.p[i] > (ivec)v.p[i], most.p[i], v.p[i]);
+#endif
+    return most;
 }
 
 // v as 16 pairs of bf16: the values in the lower halves, or in the upper ones; and back.
@@ -270,22 +286,42 @@ LANES_INLINE lanes lanes_pair(lanes lower, lanes upper) { // both of them values
     return lower;
 }
 
-// v of at most 448 rounded to E4M3, kept as F32: normal values have 20 bits too many, below 2^-6 the
-// last bit is worth 2^-9, as is that of a sum with 2^14.
+// v rounded to E4M3, kept as F32: a sum with 1.5 * 2^20 times v's power of two, of at least 2^-6, has
+// v's quantum in its last bit. Beyond 448 saturated; NaN becomes a number.
 LANES_INLINE lanes lanes_round_f8(lanes v) {
+    v = lanes_min(lanes_max(v, lanes_all(-448)), lanes_all(448));
+    lanes power = lanes_larger(lanes_all(0x1p-6f), v);
     EACH_VEC {
-        ivec bits = (ivec)v.p[i], sign = bits & ~0x7fffffff, size = bits & 0x7fffffff;
-        ivec fine = (ivec)(((vec)size + 0x1p14f) - 0x1p14f);
-        ivec coarse = (size + 0x7ffff + (size >> 20 & 1)) & ~0xfffff;
-        ivec small = size < 0x3c800000;
-        v.p[i] = (vec)(((small & fine) | (~small & coarse)) | sign);
+        vec big = (vec)(((ivec)power.p[i] & 0x7f800000) + (20 << 23 | 1 << 22));
+        v.p[i] = (v.p[i] + big) - big;
     }
     return v;
 }
 
-// v of at most 2^22, rounded to an integer.
-LANES_INLINE lanes lanes_round(lanes v) {
-    EACH_VEC v.p[i] = (v.p[i] + 0x1.8p23f) - 0x1.8p23f;
+// Four values a lane, limited to -128 and 127 and rounded to integers: their bytes, 128 added.
+LANES_INLINE lanes lanes_bytes(const lanes q[4]) {
+    lanes v;
+    memset(&v, 0, sizeof v);
+    UNROLL_4 for (int k = 0; k < 4; k++) {
+        lanes some = lanes_min(lanes_max(q[k], lanes_all(-128)), lanes_all(127));
+        EACH_VEC { // a sum with 1.5 * 2^23 has the integer in its last bits
+            uvec byte = (uvec)(some.p[i] + 0x1.8p23f) & 0xff;
+            v.p[i] = (vec)((uvec)v.p[i] | byte << 8 * k);
+        }
+    }
+    EACH_VEC v.p[i] = (vec)((uvec)v.p[i] ^ 0x80808080u);
+    return v;
+}
+
+// a - b, exactly in 32 bits, then rounded.
+LANES_INLINE lanes lanes_difference(const void *a, const int32_t *b) {
+    lanes v;
+    EACH_VEC {
+        ivec x, y;
+        memcpy(&x, (const int32_t *)a + i * VEC, sizeof x);
+        memcpy(&y, b + i * VEC, sizeof y);
+        v.p[i] = __builtin_convertvector(x - y, vec);
+    }
     return v;
 }
 

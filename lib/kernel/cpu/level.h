@@ -4,7 +4,8 @@
 //     COARSE        1 for precision bf16
 //     STORE_BF16    1 if elements are bf16 (s = 2), else they are F32 (s = 1)
 //     TILE          void (steps, a, b, rows, c, ldc): see struct brew_cpu_kernels
-//     DECODE_F8     void (from, to) of 32 E4M3 values as elements; may be left out
+//     DECODE_F8     void (from, to) of 64 E4M3 values of a panel as elements; if STORE_BF16
+//     LARGER_PAIRS  lanes (most, v): the larger magnitudes of bf16 pairs; if STORE_BF16
 //     TILE_I8       void (steps, a, b, rows, c): likewise
 //     TILE_ON       the same, going on with the chains in c
 //     TILE_BY_ROWS  void (steps, p, b, rows, c, ldc): c = p b, p as in TILE_SCALED
@@ -54,20 +55,25 @@ LANES_INLINE void LEVEL(store_elements)(LEVEL(element) * to, lanes v) {
 #endif
 }
 
-static void LEVEL(store)(const float *c, int rows, int64_t columns, const float *bias, bool add,
-                         float *y, int64_t ldy) {
-    for (int row = 0; row < rows; row++, c += PANEL, y += ldy) {
-        if (columns == PANEL) {
-            for (int j = 0; j < PANEL; j += LANES) {
-                lanes v = lanes_load(c + j);
-                if (bias) v = lanes_add(v, lanes_load(bias + j));
+// 16 values of a tile, scaled.
+LANES_INLINE lanes LEVEL(value)(const float *c, const struct brew_cpu_scales *by, int row, int j) {
+    c += row * PANEL + j;
+    lanes v = by->zero ? lanes_difference(c, by->zero + j) : lanes_load(c);
+    if (!by->rows) return v;
+    return lanes_mul(v, lanes_mul(lanes_all(by->rows[row]), lanes_load(by->columns + j)));
+}
+
+static void LEVEL(store)(const float *c, const struct brew_cpu_scales *by, int rows,
+                         int64_t columns, const float *bias, bool add, float *y, int64_t ldy) {
+    for (int row = 0; row < rows; row++, y += ldy) {
+        for (int j = 0; j < columns; j += LANES) {
+            int64_t some = least(LANES, columns - j);
+            lanes v = LEVEL(value)(c, by, row, j);
+            if (bias) v = lanes_add(v, lanes_load(bias + j));
+            if (some < LANES)
+                lanes_store_some(y + j, add ? lanes_add(lanes_load_some(y + j, some), v) : v, some);
+            else
                 lanes_store(y + j, add ? lanes_add(lanes_load(y + j), v) : v);
-            }
-            continue;
-        }
-        for (int64_t j = 0; j < columns; j++) {
-            float v = bias ? c[j] + bias[j] : c[j];
-            y[j] = add ? y[j] + v : v;
         }
     }
 }
@@ -90,11 +96,14 @@ static void LEVEL(put)(void *tile, int lane, int64_t column, const float *values
     }
 }
 
-static void LEVEL(swiglu)(const float *c, int rows, int64_t columns, void *tile, int64_t column) {
+static void LEVEL(swiglu)(const float *c, const struct brew_cpu_scales *by, int rows,
+                          int64_t columns, void *tile, int64_t column) {
     _Alignas(64) LEVEL(element) part[TILE_ROWS * LANES];
     char *to = (char *)tile + column / ELEMENTS * TILE_ROWS * 4;
-    for (int row = 0; row < rows; row++, c += PANEL) LEVEL(store_elements)
-    (part + row * LANES, lanes_swiglu(lanes_load(c), lanes_load(c + LANES), COARSE));
+    for (int row = 0; row < rows; row++) {
+        lanes gate = LEVEL(value)(c, by, row, 0), up = LEVEL(value)(c, by, row, LANES);
+        LEVEL(store_elements)(part + row * LANES, lanes_swiglu(gate, up, COARSE));
+    }
     // columns of padding are zero: both sides of their products are
     for (int64_t step = 0; step < divide_up(columns, ELEMENTS); step++, to += TILE_ROWS * 4)
         for (int row = 0; row < rows; row++)
@@ -226,14 +235,6 @@ static void LEVEL(finish)(const float *o, const float *sum, int64_t d, float *ou
     for (int64_t i = 0; i < d; i++) out[i] = o[i] / total + 0.0f; // -0 becomes +0
 }
 
-static void LEVEL(scale)(float *c, int rows, const float *row_scales, const float *scales) {
-    for (int row = 0; row < rows; row++, c += PANEL)
-        for (int j = 0; j < PANEL; j += LANES) {
-            lanes both = lanes_mul(lanes_all(row_scales[row]), lanes_load(scales + j));
-            lanes_store(c + j, lanes_mul(lanes_load(c + j), both));
-        }
-}
-
 static void LEVEL(fold)(const float *c, int rows, int columns, float *max, float *sum) {
     for (int row = 0; row < rows; row++, c += PANEL, sum += LANES) {
         lanes a = lanes_mask(lanes_load(c), 0, columns);
@@ -265,76 +266,91 @@ static void LEVEL(widen)(const uint16_t *from, int64_t n, float *to) {
 
 static void LEVEL(decode)(const uint8_t *from, int64_t n, void *out) {
     LEVEL(element) *to = out;
-#ifdef DECODE_F8
-    for (int64_t i = 0; i < n; i += 32) DECODE_F8(from + i, to + i);
+#if STORE_BF16
+    for (int64_t i = 0; i < n; i += 64) DECODE_F8(from + i, to + i);
 #else
     for (int64_t i = 0; i < n; i += LANES) LEVEL(store_elements)(to + i, lanes_decode_f8(from + i));
 #endif
 }
 
-// The two or one times twelve values of a step, a lane for each row.
-LANES_INLINE lanes LEVEL(step_values)(const char *step, int which) {
-    lanes v = lanes_load_some((const float *)(const void *)step, TILE_ROWS);
-    return ELEMENTS == 1 ? v : which ? lanes_upper(v) : lanes_lower(v);
+// Before a product with a quantised weight. A tile's memory is taken as it lies, 16 words at a time: a word
+// is a row's F32, or a pair of bf16, and word i of it is row i % 12's, so that four steps are three
+// vectors, PATTERN words, and begin again.
+
+// Magnitudes, compared as the bits they are: for each word, or for both halves of a pair.
+LANES_INLINE lanes LEVEL(larger)(lanes most, lanes v) {
+#if STORE_BF16
+    return LARGER_PAIRS(most, v);
+#else
+    return lanes_larger(most, v);
+#endif
+}
+LANES_INLINE lanes LEVEL(largest)(lanes most) {
+    return ELEMENTS == 1 ? most : lanes_larger(lanes_upper(most), lanes_lower(most));
 }
 
-static lanes LEVEL(tile_scales)(const char *tile, int64_t steps, float limit, int rows,
-                                float *scales) {
-    lanes most = lanes_all(0), poison = lanes_all(0); // NaN where a value is not finite
-    for (int64_t step = 0; step < steps; step++)
-        for (int which = 0; which < ELEMENTS; which++) {
-            lanes v = lanes_abs(LEVEL(step_values)(tile + step * 4 * TILE_ROWS, which));
-            most = lanes_max(most, v);
-            poison = lanes_fma(v, lanes_all(0), poison);
-        }
-    float all[LANES], bad[LANES];
-    lanes_store(all, most);
-    lanes_store(bad, poison);
-    for (int lane = 0; lane < LANES; lane++)
-        all[lane] = lane < rows ? brew_row_scale(all[lane], limit) + bad[lane] : 1;
-    memcpy(scales, all, (size_t)rows * sizeof *scales);
-    return lanes_load(all);
+// Each row's scale, its largest magnitude over `limit`, NaN where a value is not finite; in `all` four times
+// the twelve of them, 1 for rows that lack.
+static void LEVEL(tile_scales)(const float *words, int64_t n, float limit, int rows, float *scales,
+                               float *all) {
+    lanes most[3] = {lanes_all(0), lanes_all(0), lanes_all(0)};
+    int64_t i = 0;
+    for (; i + PATTERN <= n; i += PATTERN)
+        for (int j = 0; j < 3; j++)
+            most[j] = LEVEL(larger)(most[j], lanes_load(words + i + j * LANES));
+    for (int j = 0; i < n; i += LANES, j++)
+        most[j] = LEVEL(larger)(most[j], lanes_load_some(words + i, least(LANES, n - i)));
+    float each[PATTERN];
+    for (int j = 0; j < 3; j++) lanes_store(each + j * LANES, LEVEL(largest)(most[j]));
+    for (int row = 0; row < TILE_ROWS; row++) {
+        float top = each[row], scale = 1;
+        for (int k = row + TILE_ROWS; k < PATTERN; k += TILE_ROWS)
+            if (each[k] > top || isnan(each[k])) top = each[k]; // NaN stays
+        if (row < rows) scale = scales[row] = brew_row_scale(top, limit) + top * 0;
+        for (int k = row; k < PATTERN; k += TILE_ROWS) all[k] = scale;
+    }
 }
 
-LANES_INLINE lanes LEVEL(quotient)(const char *step, int which, lanes scales, float low,
-                                   float high) {
-    lanes v = lanes_div(LEVEL(step_values)(step, which), scales);
-    return lanes_min(lanes_max(v, lanes_all(low)), lanes_all(high)); // NaN is now in the scale
+LANES_INLINE lanes LEVEL(word_f8)(lanes v, lanes scale) {
+    if (ELEMENTS == 1) return lanes_round_f8(lanes_div(v, scale));
+    return lanes_pair(lanes_round_f8(lanes_div(lanes_lower(v), scale)),
+                      lanes_round_f8(lanes_div(lanes_upper(v), scale)));
 }
 
 static void LEVEL(round_f8)(void *tile, int64_t steps, int rows, float *scales) {
-    char *step = tile;
-    lanes scale = LEVEL(tile_scales)(tile, steps, BREW_F8_LIMIT, rows, scales);
-    for (; steps--; step += 4 * TILE_ROWS) {
-        lanes v = lanes_round_f8(LEVEL(quotient)(step, 0, scale, -BREW_F8_LIMIT, BREW_F8_LIMIT));
-        if (ELEMENTS == 2)
-            v = lanes_pair(
-                v, lanes_round_f8(LEVEL(quotient)(step, 1, scale, -BREW_F8_LIMIT, BREW_F8_LIMIT)));
-        float all[LANES];
-        lanes_store(all, v);
-        memcpy(step, all, 4 * TILE_ROWS);
+    float *words = tile, all[PATTERN];
+    int64_t i = 0, n = steps * TILE_ROWS;
+    LEVEL(tile_scales)(words, n, BREW_F8_LIMIT, rows, scales, all);
+    lanes scale[3] = {lanes_load(all), lanes_load(all + LANES), lanes_load(all + 2 * LANES)};
+    for (; i + PATTERN <= n; i += PATTERN)
+        for (int j = 0; j < 3; j++) {
+            float *at = words + i + j * LANES;
+            lanes_store(at, LEVEL(word_f8)(lanes_load(at), scale[j]));
+        }
+    for (int j = 0; i < n; i += LANES, j++) {
+        int64_t some = least(LANES, n - i);
+        lanes v = LEVEL(word_f8)(lanes_load_some(words + i, some), scale[j]);
+        lanes_store_some(words + i, v, some);
     }
 }
 
 static void LEVEL(round_i8)(void *tile, int64_t steps, int rows, float *scales) {
-    char *from = tile;
-    uint8_t *to = tile;
-    lanes scale = LEVEL(tile_scales)(tile, steps, BREW_I8_LIMIT, rows, scales);
+    const float *from = tile;
+    float *to = tile, all[PATTERN];
+    LEVEL(tile_scales)(from, steps * TILE_ROWS, BREW_I8_LIMIT, rows, scales, all);
+    lanes scale = lanes_load(all);
     // what is written never catches up with what is still to be read
-    for (int64_t step = 0; step < steps; to += 4 * TILE_ROWS) {
-        uint8_t bytes[4 * TILE_ROWS];
-        memset(bytes, 128, sizeof bytes);
-        for (int k = 0; k < 4 && step < steps; step++, from += 4 * TILE_ROWS)
-            for (int which = 0; which < ELEMENTS; which++, k++) {
-                float all[LANES];
-                lanes v = lanes_round(LEVEL(quotient)(from, which, scale, -128, 127));
-                lanes_store(all, lanes_add(v, lanes_all(128)));
-                for (int lane = 0; lane < TILE_ROWS; lane++)
-                    bytes[4 * lane + k] = (uint8_t)all[lane];
-            }
-        memcpy(to, bytes, sizeof bytes);
+    for (int64_t step = 0; step < steps; to += TILE_ROWS) {
+        lanes q[4];
+        UNROLL_4 for (int k = 0; k < 4; k += ELEMENTS, step++, from += TILE_ROWS) {
+            lanes v = step < steps ? lanes_load_some(from, TILE_ROWS) : lanes_all(0);
+            q[k] = lanes_div(ELEMENTS == 1 ? v : lanes_lower(v), scale);
+            if (ELEMENTS == 2) q[k + 1] = lanes_div(lanes_upper(v), scale);
+        }
+        lanes_store_some(to, lanes_bytes(q), TILE_ROWS);
     }
 }
+
 static void LEVEL(narrow)(const float *from, int64_t n, uint16_t *to) {
     for (int64_t i = 0; i < n; i += LANES) lanes_narrow(to + i, lanes_load(from + i));
 }
@@ -362,7 +378,6 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
     .fold = LEVEL(fold),
     .probs = LEVEL(probs),
     .widen = LEVEL(widen),
-    .scale = LEVEL(scale),
     .decode = LEVEL(decode),
     .round_f8 = LEVEL(round_f8),
     .round_i8 = LEVEL(round_i8),
@@ -393,4 +408,5 @@ const struct brew_cpu_kernels LEVEL(kernels) = {
 #undef TILE_SUMS
 #undef TILE_I8
 #undef DECODE_F8
+#undef LARGER_PAIRS
 #undef ELEMENTS

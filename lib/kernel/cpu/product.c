@@ -34,6 +34,12 @@ static bool find_row(const struct pack_job *job, int64_t panel, int64_t column, 
     return true;
 }
 
+// Where an E4M3 value of element i lies in its step: where s is 2, so that its bytes become pairs by
+// unpacking, sixteen at a time, the lower eight and the upper eight.
+static int64_t place_f8(int64_t i, int64_t s) {
+    return s == 1 ? i : i % 32 / 8 * 16 + i % 8 + i / 32 * 8;
+}
+
 // A quantised panel: bytes as stored, with their scales; those of padding are 0 and 1.
 static void pack_bytes_task(void *arg, size_t panel, int worker) {
     (void)worker;
@@ -49,7 +55,9 @@ static void pack_bytes_task(void *arg, size_t panel, int worker) {
         const uint8_t *from = (const uint8_t *)job->parts[part]->data + row * w->c;
         w->scales[at] = job->parts[part]->row_scales[row];
         for (int64_t c = 0; c < w->c; c++) {
-            to[(c / s * PANEL + column) * s + c % s] = from[c];
+            int64_t place = column * s + c % s;
+            if (w->scheme == BREW_F8_E4M3) place = place_f8(place, s);
+            to[c / s * PANEL * s + place] = from[c];
             sum += (int8_t)from[c];
         }
         w->sums[at] = (int32_t)(128 * sum);
@@ -145,22 +153,19 @@ static void fetch_rows(const float *y, int rows, int64_t ldy, int64_t columns) {
         for (int64_t j = 0; j < columns; j += 16) __builtin_prefetch(y + j, 1);
 }
 
-// The chains of a tile: c[rows, 32], scales multiplied in.
-static void run_tile(const struct brew_cpu_product *job, const void *a, const void *b, int64_t row,
-                     int rows, int64_t panel, float *c) {
-    const struct brew_cpu_kernels *kernels = job->kernels;
+// The chains of a tile, c[rows, 32], and what makes values of them.
+static struct brew_cpu_scales run_tile(const struct brew_cpu_product *job, const void *a,
+                                       const void *b, int64_t row, int rows, int64_t panel,
+                                       float *c) {
     const brew_weight *w = job->w;
-    if (w && w->scheme == BREW_I8) {
-        int32_t sums[TILE_ROWS * PANEL];
-        const int32_t *zero = w->sums + panel * PANEL;
-        kernels->tile_i8(divide_up(w->c, 4), a, b, rows, sums);
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < PANEL; j++)
-                c[i * PANEL + j] = (float)(sums[i * PANEL + j] - zero[j]);
-    } else {
-        kernels->tile(job->steps, a, b, rows, c, PANEL);
-    }
-    if (w && w->scales) kernels->scale(c, rows, job->scales + row, w->scales + panel * PANEL);
+    bool integers = w && w->scheme == BREW_I8;
+    if (integers)
+        job->kernels->tile_i8(divide_up(w->c, 4), a, b, rows, c);
+    else
+        job->kernels->tile(job->steps, a, b, rows, c, PANEL);
+    if (!w || !w->scales) return (struct brew_cpu_scales){0};
+    return (struct brew_cpu_scales){job->scales + row, w->scales + panel * PANEL,
+                                    integers ? w->sums + panel * PANEL : NULL};
 }
 
 void brew_cpu_store_tile(const struct brew_cpu_product *job, const void *a, const void *b,
@@ -169,8 +174,8 @@ void brew_cpu_store_tile(const struct brew_cpu_product *job, const void *a, cons
     int64_t column = panel * PANEL, columns = least(PANEL, job->n - column);
     float *y = job->y + row * job->n + column;
     fetch_rows(y, rows, job->n, columns);
-    run_tile(job, a, b, row, rows, panel, c);
-    job->kernels->store(c, rows, columns, job->w ? job->w->bias + column : NULL, job->add, y,
+    struct brew_cpu_scales by = run_tile(job, a, b, row, rows, panel, c);
+    job->kernels->store(c, &by, rows, columns, job->w ? job->w->bias + column : NULL, job->add, y,
                         job->n);
 }
 
@@ -179,8 +184,8 @@ static void swiglu_tile(const struct brew_cpu_product *job, const void *a, const
     _Alignas(64) float c[TILE_ROWS * PANEL];
     int64_t f = job->n / 2, column = panel * (PANEL / 2);
     char *tile = job->out + row / TILE_ROWS * tile_bytes(job->kernels, f);
-    run_tile(job, a, b, row, rows, panel, c);
-    job->kernels->swiglu(c, rows, least(PANEL / 2, f - column), tile, column);
+    struct brew_cpu_scales by = run_tile(job, a, b, row, rows, panel, c);
+    job->kernels->swiglu(c, &by, rows, least(PANEL / 2, f - column), tile, column);
 }
 
 static void product_task(void *arg, size_t task, int worker) {
@@ -213,7 +218,12 @@ enum {
 
 void brew_cpu_product(brew_backend *be, struct brew_cpu_product *job) {
     int64_t tile = job->steps * 4 * TILE_ROWS;
-    job->block = most(1, least(BLOCK_ROWS / TILE_ROWS, BLOCK_BYTES / tile)) * TILE_ROWS;
+    int64_t rows = most(1, least(BLOCK_ROWS / TILE_ROWS, BLOCK_BYTES / tile)) * TILE_ROWS;
+    if (job->stored != BREW_F32)
+        rows *= 2; // making a panel's elements costs as much as a tile's half
+    int64_t some =
+        most(1, (job->m + rows / 2) / rows); // of equal size, half as large again at most
+    job->block = round_up(divide_up(job->m, some), TILE_ROWS);
     int64_t blocks = divide_up(job->m, job->block),
             tiles = divide_up(least(job->m, job->block), TILE_ROWS);
     job->run = most(
