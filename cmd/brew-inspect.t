@@ -72,14 +72,23 @@ exits 1 "but not sound" brew-inspect --verify "$work/unknown"
 # the rules of quantised models
 exits 0 "a quantised model" brew-inspect --verify $models/qwen3-fp8
 has "scheme F8_E4M3" "has its scheme"
-# Bytes for a tensor of a copy, or a filter for its config.json: then a rule is broken, and named.
-breaks() { # RULE TENSOR OFFSET BYTES | RULE config FILTER
+# Bytes for a tensor of a copy, or a filter for its config.json or its tensors: then a rule is broken, and named.
+breaks() { # RULE TENSOR OFFSET BYTES | RULE config FILTER | RULE tensors FILTER
     rm -rf "$work/broken"
     cp -r $models/qwen3-fp8 "$work/broken"
     chmod -R u+w "$work/broken"
     file=$work/broken/model.safetensors
     if [ "$2" = config ]; then
         jq "$3" $models/qwen3-fp8/config.json >"$work/broken/config.json"
+    elif [ "$2" = tensors ]; then
+        header=$(od -An -t u8 -N 8 "$file" | tr -d ' ')
+        tail -c +9 "$file" | head -c "$header" | jq -c "$3" | tr -d '\n' >"$work/header"
+        while [ $(($(wc -c <"$work/header") % 8)) != 0 ]; do printf ' ' >>"$work/header"; done
+        size=$(wc -c <"$work/header")
+        # shellcheck disable=SC2059  # octal bytes
+        printf "$(printf '\\%03o\\%03o\\000\\000\\000\\000\\000\\000' $((size % 256)) $((size / 256)))" >"$work/changed.bin"
+        tail -c "+$((9 + header))" "$file" | cat "$work/changed.bin" "$work/header" - >"$work/whole"
+        mv "$work/whole" "$file"
     else
         header=$(od -An -t u8 -N 8 "$file" | tr -d ' ')
         at=$(tail -c +9 "$file" | head -c "$header" | jq ".[\"$2\"].data_offsets[0]")
@@ -102,6 +111,10 @@ breaks "q, k and v, gate and up share a scheme" config '.quantization_config.ign
 breaks "what is not ignored has the type of the scheme" config '.quantization_config.ignore = []'
 breaks "a tied head is ignored" config '.quantization_config.ignore = [] | .tie_word_embeddings = true'
 breaks "the weight has the shape of config.json" config '.intermediate_size = 64'
+breaks "a quantised weight has scales" tensors ".[\"$down.weight_scalf\"] = .[\"$down.weight_scale\"] | del(.[\"$down.weight_scale\"])"
+breaks "scales are F32, BF16 or F16" tensors ".[\"$down.weight_scale\"].dtype = \"I32\""
+breaks "scales are a column, one for each row" tensors ".[\"$down.weight_scale\"].shape |= reverse"
+breaks "a symmetric scheme has no zero points" tensors ".[\"$down.weight_zero_point\"] = .[\"$down.weight_scale\"] | del(.[\"$down.weight_scale\"])"
 breaks "the weight is there" config '.num_hidden_layers = 4 | .layer_types += ["full_attention"]'
 
 # records

@@ -76,12 +76,19 @@ rm -f x.gguf
 cp -r "$tiny" odd
 chmod -R u+w odd
 jq '.pre_tokenizer = {type: "Split", pattern: {Regex: "[a-z]+"}, behavior: "Isolated"}' "$tiny/tokenizer.json" >odd/tokenizer.json
+exits 0 "blocks in a pipe" sh -c "brew-quantize -q -m '$models/llama-blocks' -o - --scheme q8_0 >piped.gguf"
+brew-quantize -q -m "$models/llama-blocks" -o blocks.gguf --scheme q8_0
+same piped.gguf blocks.gguf "are the file"
+exits 0 "out of blocks and back" sh -c "brew-quantize -q -m blocks.gguf -o blocks --scheme f32 &&
+    brew-quantize -q -m blocks -o blocks2.gguf --scheme q8_0"
+brew-inspect --json blocks2.gguf blocks.gguf >differ.json
+ok "they have the same bits" jq -e '.tensors == [] and .shapes_differ + .dtypes_differ + .values_differ == 0' differ.json
 exits 65 "a tokenizer without a name" brew-quantize -m odd -o x.gguf --scheme bf16
 says 'GGUF has no name for this one' "is refused"
 exits 2 "q8_0 as a directory" brew-quantize -m "$tiny" -o x --scheme q8_0
 exits 2 "FP8 as GGUF" brew-quantize -m "$tiny" -o x.gguf --scheme fp8
 exits 73 "a folder that is not there" brew-quantize -m "$tiny" -o nowhere/x.gguf --scheme bf16
-ok "nothing lies about" sh -c 'test -z "$(find . -maxdepth 1 -name ".*gguf*")"'
+ok "nothing lies about" sh -c "test -z \"\$(find . -maxdepth 1 -name '.*gguf*')\""
 
 # ---- calibration ----
 exits 0 "what it does to requests" brew-quantize -m "$tiny" -o told --scheme fp8 --summary told.json calib.tar
@@ -154,6 +161,23 @@ for line in $(seq "$(wc -l <"$golden/golden.jsonl")"); do
     cat golden.log
 done
 
+# ---- llama.cpp, of the same GGUF files (scripts/peers/llama_cpp_goldens.py) ----
+golden=$root/testdata/gguf
+for line in $(seq "$(wc -l <"$golden/llama_cpp.jsonl")"); do
+    sed -n "${line}p" "$golden/llama_cpp.jsonl" >golden.json
+    scheme=$(jq -r .scheme golden.json) from=$(jq -r .model golden.json)
+    head -n "$(jq '.scores | length' golden.json)" "$golden/llama_cpp.requests.jsonl" >requests.jsonl
+    exits 0 "$from as GGUF in $scheme" brew-quantize -q -m "$models/$from" -o peer.gguf --scheme "$scheme"
+    brew-score -q --precision f32 -m peer.gguf -o golden.scores requests.jsonl
+    # it rounds the left sides of products to the type of the weights, blocks of eight bits included; F32 it leaves
+    jq -rs '[.[0].scores, [.[1:][].scores]] | map(flatten) | transpose[] | @tsv' golden.json golden.scores |
+        awk -v scheme="$scheme" '{d = $1 > $2 ? $1 - $2 : $2 - $1; sum += d; if (d > most) most = d}
+             END {printf "# %d probabilities, off by %.2g on average, %.2g at most\n", NR, sum / NR, most
+                  exit !(NR >= 12 && most < (scheme == "f32" ? 1e-5 : scheme == "q8_0" ? 0.05 : 0.02))}' >golden.log
+    result $? "scores as llama.cpp does"
+    cat golden.log
+done
+
 # ---- refused ----
 exits 2 "no scheme" brew-quantize -m "$tiny" -o x
 exits 2 "an unknown scheme" brew-quantize -m "$tiny" -o x --scheme int3
@@ -180,6 +204,9 @@ for scheme in fp8 int8; do
     says 'layers.1.mlp.up_proj.weight holds what is not a finite number in' "is named"
     rm -r nan
 done
+printf '\000\000\200\107' | dd of=$file bs=1 conv=notrunc seek=$((8 + header + data)) 2>/dev/null
+exits 65 "a weight that F16 has no number for" brew-quantize -m steep -o x --scheme f16
+says 'lm_head.weight holds what is not a finite number in F16' "is named"
 printf '\000\000\300\177' | dd of=$file bs=1 conv=notrunc seek=$((8 + header + data)) 2>/dev/null
 exits 65 "a weight that is no number" brew-quantize -m steep -o x --scheme fp8
 says 'lm_head.weight holds what is not a finite number' "is named"
