@@ -81,7 +81,10 @@ cat test.jsonl calib.jsonl >all.jsonl
 brew-score -q -m "$tiny" --teacher-stream all.tar -o y all.jsonl
 ok "a teacher's stream with more than the student can read" train d all.tar calib.jsonl
 same a/model.safetensors d/model.safetensors "teaches the same"
-exits 2 "the whole vocabulary to be learned" brew-distill -q --teacher "$tiny" -m cut -o x --steps 1 --kd-vocab items calib.jsonl
+# The cut before it learns says what the whole model says of the tokens that stayed.
+ok "all that the student has is learned" train v "$tiny" --kd-vocab items,lm --lm-weight 0.5 calib.jsonl
+ok "and from the cut itself" train w cut --kd-vocab items,lm --lm-weight 0.5 calib.jsonl
+same v/model.safetensors w/model.safetensors "the same"
 exits 2 "likeliest tokens, too" brew-distill -q --teacher "$tiny" -m cut -o x --steps 1 --topk 3 calib.jsonl
 brew-score -q -m "$tiny" --teacher-stream top.tar --topk 3 -o top.scores calib.tar
 exits 2 "and of a stream" brew-distill -q --teacher top.tar -m cut -o x --steps 1 --topk 3 calib.jsonl

@@ -29,6 +29,7 @@ struct brew_engine {
     brew_hearing_wish wish;
     brew_matcher matcher;
     brew_hidden_at *at;              // rows that count there
+    brew_cut_head cut;               // the teacher's, with the student's vocabulary
     brew_vocab_row *whole;           // rows compared over the vocabulary, each once
     int64_t *place;                  // [M] of a row: its read, or its place in `whole`; -1: none
     float *d_logits, *d_rest, *said; // said: one answer's logits by the teacher
@@ -68,6 +69,7 @@ void brew_engine_free(brew_engine *e) {
     brew_read_result_release(&e->result);
     brew_hearing_release(&e->hearing);
     brew_matcher_release(&e->matcher);
+    brew_cut_head_release(&e->cut);
     free((void *)(uintptr_t)e->wish.layers);
     free(e->list);
     free(e->at);
@@ -306,6 +308,10 @@ static int compare_all(brew_engine *e, const brew_engine_step *step, const doubl
                          .divergence = o->divergence,
                          .tau = step->tau,
                          .skew_beta = o->skew_beta};
+    if (e->wish.ids && !e->cut.rows &&
+        brew_cut_head_make(&e->cut, &job.teacher, e->wish.ids, job.student.vocab, err))
+        return -1;
+    if (e->cut.rows) job.teacher = e->cut.head;
     forget_places(e);
     for (size_t i = 0; i < e->reads.n; i++) {
         const struct read *read = e->list + i;

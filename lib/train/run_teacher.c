@@ -49,10 +49,9 @@ int brew_run_plan_lessons(brew_run_parts *run, brew_err *err) {
         return brew_fail(err, BREW_USAGE, "%s: a teacher's stream holds no %s, give the model",
                          o->kd_vocab ? "--kd-vocab" : "--hidden",
                          o->kd_vocab ? "whole vocabularies" : "hidden states");
-    if ((o->kd_vocab || o->topk) && brew_teacher_renumbered(run->teacher))
+    if (o->topk && brew_teacher_renumbered(run->teacher))
         return brew_fail(err, BREW_USAGE,
-                         "%s: the student's vocabulary was cut, the teacher's is whole",
-                         o->topk ? "--topk" : "--kd-vocab");
+                         "--topk: the student's vocabulary was cut, the teacher's is whole");
     if (!theirs && o->topk && o->topk != brew_teacher_topk(run->teacher))
         return brew_fail(err, BREW_USAGE,
                          "--topk %lld: the teacher's stream was made with --topk %lld",
@@ -80,5 +79,7 @@ size_t brew_run_lesson_bytes(const brew_run_parts *run, int64_t rows, int64_t re
         bytes += (size_t)((rows + 2 * reads) * run->config.width) * sizeof(float);
     if (run->job.objective.kd_vocab)
         bytes += brew_vocab_kd_bytes(reads, theirs->width, run->config.width);
+    if (run->job.objective.kd_vocab && brew_teacher_ids(run->teacher)) // the rows of its head
+        bytes += (size_t)(run->config.vocab * theirs->width) * sizeof(float);
     return bytes;
 }

@@ -231,3 +231,34 @@ size_t brew_vocab_kd_bytes(int64_t n, int64_t teacher_width, int64_t student_wid
     int64_t logits = STRETCH_FLOATS > n * STRETCH_LEAST ? STRETCH_FLOATS : n * STRETCH_LEAST;
     return (size_t)(4 * logits + n * (3 * teacher_width + 3 * student_width)) * sizeof(float);
 }
+
+// ---- a vocabulary that was cut ----
+
+int brew_cut_head_make(brew_cut_head *cut, const brew_head *head, const int32_t *ids, int64_t n,
+                       brew_err *err) {
+    brew_backend *be = head->be;
+    brew_table *table = NULL;
+    cut->rows = take(be, n, head->width, err);
+    if (!cut->rows) return -1;
+    be->ops->embed(be, head->table, ids, n, cut->rows);
+    brew_tensor view = {
+        .data = cut->rows, .dtype = BREW_F32, .n_dims = 2, .shape = {n, head->width}};
+    table = be->ops->table_new(be, &view, err);
+    if (!table) {
+        be->ops->free(be, cut->rows);
+        cut->rows = NULL;
+        return -1;
+    }
+    cut->head = *head;
+    cut->head.table = table;
+    cut->head.vocab = n;
+    return 0;
+}
+
+void brew_cut_head_release(brew_cut_head *cut) {
+    brew_backend *be = cut->head.be;
+    if (!cut->rows) return;
+    be->ops->table_free(be, (brew_table *)(uintptr_t)cut->head.table);
+    be->ops->free(be, cut->rows);
+    *cut = (brew_cut_head){0};
+}

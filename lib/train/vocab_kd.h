@@ -32,4 +32,14 @@ int brew_vocab_kd_run(const brew_vocab_kd *job, bool learn, brew_err *err);
 // What that takes, for n rows.
 size_t brew_vocab_kd_bytes(int64_t n, int64_t teacher_width, int64_t student_width);
 
+// A head that has only these rows of another's table, in their order: of a teacher whose student's vocabulary was
+// cut out of its own.
+typedef struct brew_cut_head {
+    brew_head head;
+    float *rows; // [V, C] in the backend's memory
+} brew_cut_head;
+int brew_cut_head_make(brew_cut_head *cut, const brew_head *head, const int32_t *ids, int64_t n,
+                       brew_err *err);
+void brew_cut_head_release(brew_cut_head *cut); // zeroed is fine
+
 #endif
