@@ -3,6 +3,7 @@
 # shellcheck source=testdata/lib.sh
 . "$PWD/testdata/lib.sh"
 out=$work/chain
+# shellcheck disable=SC2317 # called by exits
 chain() {
     make -s -f scripts/recipe/go-small.mk OUT="$out" BASE=testdata/models/tiny TRAINED=1 SHARD=1/30 HISTORY=12 \
         STEP_TOKENS=6000 CALIBRATION=16 LEARN="--history-weight 2 --batch 4" JOBS=2 ALLOW="$1" STEPS="$2" ${3:+"$3"}

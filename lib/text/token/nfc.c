@@ -155,7 +155,8 @@ static void add_marks(brew_buf *out, const marks *m, const char *text, size_t fr
     size_t start = out->len;
     for (size_t i = 0; i < m->n; i++) {
         char bytes[4];
-        brew_buf_add(out, bytes, brew_utf8_put(m->at[i].point, bytes));
+        size_t n = brew_utf8_put(m->at[i].point, bytes);
+        brew_buf_add(out, bytes, n);
     }
     if (!origins) return;
     BREW_GROW(origins->at, out->len, origins->cap);

@@ -94,6 +94,7 @@ int brew_point_to_byte(uint32_t point) {
 void brew_bytes_spell(brew_buf *out, const char *bytes, size_t len) {
     for (size_t i = 0; i < len; i++) {
         char c[4];
-        brew_buf_add(out, c, brew_utf8_put(brew_byte_to_point((uint8_t)bytes[i]), c));
+        size_t n = brew_utf8_put(brew_byte_to_point((uint8_t)bytes[i]), c);
+        brew_buf_add(out, c, n);
     }
 }
