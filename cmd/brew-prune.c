@@ -38,7 +38,7 @@ static struct brew_opt options[] = {
     BREW_OPT_LIST(0, "vocab-from", &vocab_from, "FILE", "and those of FILE; may be given again"),
     BREW_OPT_CHOICE(0, "importance", &importance, "activation|taylor",
                     "of heads and neurons: what they give, or what the loss says of them"),
-    BREW_OPT_INT(0, "rows", &rows, 0, INT64_MAX, "N",
+    BREW_OPT_INT(0, "rows", &rows, 0, 1e15, "N",
                  "rows looked at for heads and neurons, at most"),
     BREW_OPT_FLAG(0, "no-repair", &no_repair, "leave the projections behind a cut as they are"),
     BREW_OPT_INT(0, "swaps", &swaps, 0, 1 << 20, "N",
