@@ -168,11 +168,12 @@ static void choose_types(void) {
 
 static int publish(void) {
     brew_outdir *out = run.result.out;
-    if (strcmp(out_path, "-") != 0) {
-        run.result.out = NULL;
+    run.result.out = NULL;
+    if (strcmp(out_path, "-") != 0)
         return gguf ? brew_outdir_spill(out, run.parent.ptr, run.file, &cli.err)
                     : brew_outdir_commit(out, &cli.err);
-    }
+    // its files are mapped: they may go before a reader that goes can end this
+    brew_outdir_abandon(out);
     brew_out *piped = brew_out_open("-", BREW_OUT_BINARY, &cli.err);
     int status = piped ? brew_modeldir_send(run.result.written, piped, &cli.err) : -1;
     if (!status) return brew_out_commit(piped, &cli.err);

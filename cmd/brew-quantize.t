@@ -191,6 +191,7 @@ says 'is quantised already (F8_E4M3)' "is refused"
 exits 66 "no model" brew-quantize -m nowhere -o x --scheme fp8
 exits 65 "no request" brew-quantize -m "$tiny" -o x --scheme fp8 /dev/null
 exits 73 "a folder that is in use" brew-quantize -m "$tiny" -o kept --scheme fp8
+ok "a reader that goes" sh -c "brew-quantize -q -m '$tiny' -o - --scheme fp8 | :"
 ok "a full disk" sh -c "! brew-quantize -q -m '$tiny' -o - --scheme fp8 >/dev/full 2>full.err && grep -q 'No space' full.err"
 for scheme in fp8 int8; do
     cp -r "$tiny" nan
