@@ -15,7 +15,7 @@
 . "$PWD/testdata/lib.sh"
 
 export M="$root/testdata/models/tiny" R="$work/r.jsonl" S="$work/s.jsonl" T="$work/t.json" W="$work"
-printf '%s\n' '{"query":"q\n","items":["a:","b:"],"label_tokens":[" Yes"," No"]}' >"$R"
+printf '%s\n' '{"query":"q\n","items":["a:","b:"],"label_tokens":[" Yes"," No"],"targets":[0,1]}' >"$R"
 printf '%s\n' '{"id":"1","targets":[0,1],"meta":{"member":"m"},"scores":[[0.7,0.3],[0.2,0.8]]}' >"$S"
 printf 'm,i,t,v\n1,1,1,4\n1,2,2,1\n1,1,3,5\n' >"$work/e.csv"
 printf 'i,title\n1,Heat\n2,Big\n' >"$work/i.csv"
