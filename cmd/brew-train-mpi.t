@@ -99,7 +99,8 @@ ok "or a pipe" shared 2 pipe --steps 3 --spool spool <train.jsonl
 same pipe/model.safetensors file/model.safetensors "the same"
 
 # ---- stopped, killed, hung: and going on ----
-set -- --epochs 200 --order shuffle --save-every 7 train.jsonl
+# a run long enough that signals find it: mpirun passes SIGTERM on after the time in which it is to end
+set -- --epochs 4000 --batch 40 --order shuffle --save-every 20 train.jsonl
 begin() { # options...: two ranks in the background, mpirun's process id in $pid; waits for some more steps
     rm -rf pids
     touch run.rows
@@ -139,7 +140,7 @@ kill -TERM "$(cat pids/1)"
 finish
 is $status 75 "SIGTERM to the second rank: status 75"
 ok "a checkpoint" whole
-export OMPI_MCA_odls_base_sigkill_timeout=20
+export OMPI_MCA_odls_base_sigkill_timeout=3
 begin "$@"
 kill -TERM $pid
 finish

@@ -197,7 +197,7 @@ static void test_history(const struct isolation *t) {
 
 struct seen {
     const brew_star *star;
-    int64_t layers, rows[8], wrong; // of each layer
+    int64_t layers, rows[8], entered, wrong; // rows of each layer, and before the first
 };
 
 static void see(void *arg, const brew_probed *seen) {
@@ -206,7 +206,7 @@ static void see(void *arg, const brew_probed *seen) {
     for (int64_t i = 0; i < seen->m; i++)
         s->wrong += seen->rows[i] < 0 || seen->rows[i] >= (int64_t)s->star->n_ids ||
                     (i && seen->rows[i] <= seen->rows[i - 1]);
-    s->rows[seen->layer] += seen->m;
+    *(seen->layer < 0 ? &s->entered : &s->rows[seen->layer]) += seen->m;
 }
 
 // Whether all rows go through the last layer, or those read, cannot show in the bits of an answer.
@@ -234,7 +234,7 @@ static void test_all_rows(const struct isolation *t) {
         for (size_t i = 0; i < 3 && !bad; i++) bad += !same_bits(&x, i, t->truth, items[i]);
         for (int64_t l = 0; l < layers; l++)
             bad += seen.rows[l] != (l < layers - 1 || all ? every : 3);
-        bad += seen.wrong != 0;
+        bad += seen.wrong != 0 || seen.entered != every;
     }
     is_int((long long)bad, 0, "  ... with all rows, each seen once");
     brew_forward_result_release(&x);
