@@ -73,8 +73,9 @@ static struct {
     double share;       // of layers
     const char *halves; // "attention:3": a list that names parts of layers
     double parameters;
-    brew_shape shape; // what --parameters or --latency come to
-    double reckoned;  // share of time
+    bool targeted, measured; // a size or time is given; the model must be run
+    brew_shape shape;        // what --parameters or --latency come to
+    double reckoned;         // share of time
 } run;
 
 static void close_all(void) {
@@ -347,15 +348,13 @@ static int prune(const char *path) {
         brew_config_read(&run.config, run.dir, &cli.err))
         return -1;
     if (run.halves) return refuse_halves();
-    bool targeted = parameters || latency > 0;
-    bool measured = heads < 1 || mlp < 1 || hidden < 1 || run.share < 1 || targeted;
-    if ((path && read_calibration(path)) || (measured && open_model()) ||
-        (vocab && cut_vocabulary()) || (targeted && find_shape()))
+    if ((path && read_calibration(path)) || (run.measured && open_model()) ||
+        (vocab && cut_vocabulary()) || (run.targeted && find_shape()))
         return -1;
     brew_prune_options how = {.layers = run.share,
                               .heads = heads,
                               .mlp = mlp,
-                              .shape = targeted ? &run.shape : NULL,
+                              .shape = run.targeted ? &run.shape : NULL,
                               .hidden = hidden,
                               .gone_layers = run.gone,
                               .n_gone_layers = run.n_gone,
@@ -380,8 +379,8 @@ int main(int argc, char **argv) {
     if (!model_path) brew_cli_usage(&cli, "-m MODEL is missing");
     if (!out_path && !plan_only) brew_cli_usage(&cli, "-o DIR is missing");
     vocab = vocab || vocab_from.n;
-    bool targeted = parameters || latency > 0;
-    bool measured = heads < 1 || mlp < 1 || hidden < 1 || run.share < 1 || targeted;
+    bool targeted = run.targeted = parameters || latency > 0;
+    bool measured = run.measured = heads < 1 || mlp < 1 || hidden < 1 || run.share < 1 || targeted;
     if (!layers && !measured && !vocab)
         brew_cli_usage(&cli,
                        "nothing to cut: --layers, --heads, --mlp, --hidden or --vocab is missing");
