@@ -7,17 +7,15 @@
 #include "base/mem.h"
 #include "text/prompt/asof_parts.h"
 #include "text/prompt/sortkey.h"
+#include "text/prompt/stretch.h"
 
-enum { STRETCH = 4096, AHEAD = 8, HASH = 4 };
+enum { AHEAD = 8, HASH = 4 };
 
 typedef struct stretch {
-    const unsigned char *last;             // the string before, or NULL
-    const unsigned char *strings[STRETCH]; // [n]
-    size_t n;
+    const brew_stretch *in;
     bool whole;       // all of it is of the entity that `last` is of
     uint64_t *before; // [counts] of that entity behind `last`
     uint64_t *tail;   // [counts] what the last entity's moments in here change
-    brew_buf copies;
     brew_strings answers, numbers;
     uint64_t n_numbers[BREW_FEATURES_MAX];
 } stretch;
@@ -25,10 +23,9 @@ typedef struct stretch {
 typedef struct run {
     const brew_asof *asof;
     size_t n_counts; // [spans][splits][actions]
-    stretch *stretches;
-    size_t n;
-    brew_buf last;
-    uint64_t *known; // [n_counts] of its entity
+    brew_round round;
+    stretch *stretches; // [round.most]
+    uint64_t *known;    // [n_counts] of its entity
 } run;
 
 // A moment, and how many bytes its entity's have in common.
@@ -71,15 +68,15 @@ static void change(const brew_asof *asof, const moment *m, uint64_t *counts) {
 static void add_tail(void *arg, size_t task, int worker) {
     const run *r = arg;
     stretch *s = &r->stretches[task];
-    const unsigned char *end = s->strings[s->n - 1];
-    size_t len = moment_of(end).entity_len, k = s->n;
+    const unsigned char *end = s->in->strings[s->in->n - 1];
+    size_t len = moment_of(end).entity_len, k = s->in->n;
     (void)worker;
     memset(s->tail, 0, r->n_counts * sizeof *s->tail);
-    while (k && begin_alike(end, s->strings[k - 1], len)) {
-        moment m = moment_of(s->strings[--k]);
+    while (k && begin_alike(end, s->in->strings[k - 1], len)) {
+        moment m = moment_of(s->in->strings[--k]);
         if (m.change) change(r->asof, &m, s->tail);
     }
-    s->whole = !k && s->last && begin_alike(end, s->last, len);
+    s->whole = !k && s->in->last && begin_alike(end, s->in->last, len);
 }
 
 // May a question of one side count events of another?
@@ -136,18 +133,19 @@ static void answer(const brew_asof *asof, stretch *s, const moment *m) {
 static void pass_stretch(void *arg, size_t task, int worker) {
     const run *r = arg;
     stretch *s = &r->stretches[task];
-    const unsigned char *last = s->last;
+    const unsigned char *last = s->in->last;
     size_t entity_len = last ? moment_of(last).entity_len : 0;
     (void)worker;
     brew_strings_reset(&s->answers);
     brew_strings_reset(&s->numbers);
     memset(s->n_numbers, 0, sizeof s->n_numbers);
-    for (size_t k = 0; k < s->n; k++) {
-        if (k + AHEAD < s->n) __builtin_prefetch(s->strings[k + AHEAD]);
-        moment m = moment_of(s->strings[k]);
-        if (!last || m.entity_len != entity_len || !begin_alike(last, s->strings[k], entity_len))
+    for (size_t k = 0; k < s->in->n; k++) {
+        if (k + AHEAD < s->in->n) __builtin_prefetch(s->in->strings[k + AHEAD]);
+        moment m = moment_of(s->in->strings[k]);
+        if (!last || m.entity_len != entity_len ||
+            !begin_alike(last, s->in->strings[k], entity_len))
             memset(s->before, 0, r->n_counts * sizeof *s->before);
-        last = s->strings[k];
+        last = s->in->strings[k];
         entity_len = m.entity_len;
         if (m.change)
             change(r->asof, &m, s->before);
@@ -156,28 +154,10 @@ static void pass_stretch(void *arg, size_t task, int worker) {
     }
 }
 
-// Takes the strings of a round: the number of stretches, 0 when no string is left, -1 on error.
-static ptrdiff_t take(run *r, brew_err *err) {
-    size_t n = 0;
-    for (; n < r->n; n++) {
-        stretch *s = &r->stretches[n];
-        ptrdiff_t got =
-            brew_sorter_next_many(r->asof->moments, s->strings, STRETCH, &s->copies, err);
-        if (got < 0) return -1;
-        if (!got) break;
-        s->n = (size_t)got;
-        if (n)
-            s->last = s[-1].strings[s[-1].n - 1];
-        else
-            s->last = r->last.len ? (const unsigned char *)r->last.ptr : NULL;
-    }
-    return (ptrdiff_t)n;
-}
-
 static int pass_round(run *r, brew_asof *asof, const brew_strings **lists, brew_err *err) {
-    ptrdiff_t got = take(r, err);
-    if (got <= 0) return (int)got;
-    size_t n = (size_t)got, bytes = r->n_counts * sizeof *r->known;
+    int got = brew_round_next(&r->round, asof->moments, err);
+    if (got <= 0) return got;
+    size_t n = r->round.n, bytes = r->n_counts * sizeof *r->known;
     brew_pool_run(asof->pool, n, add_tail, r);
     for (size_t i = 0; i < n; i++) {
         const stretch *s = &r->stretches[i];
@@ -194,37 +174,35 @@ static int pass_round(run *r, brew_asof *asof, const brew_strings **lists, brew_
     if (brew_sorter_add_lists(asof->answers, lists, n, err)) return -1;
     for (size_t i = 0; i < n; i++) lists[i] = &r->stretches[i].numbers;
     if (brew_sorter_add_lists(asof->numbers, lists, n, err)) return -1;
-    const stretch *end = &r->stretches[n - 1];
-    brew_buf_reset(&r->last);
-    brew_buf_add(&r->last, end->strings[end->n - 1], 4 + brew_sort_len(end->strings[end->n - 1]));
     return 1;
 }
 
 int brew_asof_pass(brew_asof *asof, brew_err *err) {
-    size_t threads = (size_t)brew_pool_threads(asof->pool);
-    run r = {.asof = asof, .n = threads > 1 ? 2 * threads : 1};
+    run r = {.asof = asof};
+    brew_round_init(&r.round, brew_pool_threads(asof->pool));
+    size_t most = r.round.most;
     r.n_counts = asof->n_spans * BREW_SPLITS * asof->task->n_actions;
     r.known = brew_calloc(r.n_counts, sizeof *r.known);
-    r.stretches = brew_calloc(r.n, sizeof *r.stretches);
-    const brew_strings **lists = brew_calloc(r.n, sizeof *lists);
-    for (size_t i = 0; i < r.n; i++) {
+    r.stretches = brew_calloc(most, sizeof *r.stretches);
+    const brew_strings **lists = brew_calloc(most, sizeof *lists);
+    for (size_t i = 0; i < most; i++) {
+        r.stretches[i].in = &r.round.stretches[i];
         r.stretches[i].before = brew_calloc(r.n_counts, sizeof *r.known);
         r.stretches[i].tail = brew_calloc(r.n_counts, sizeof *r.known);
     }
     int status = brew_sorter_finish(asof->moments, err) ? -1 : 1;
     while (status > 0) status = pass_round(&r, asof, lists, err);
-    for (size_t i = 0; i < r.n; i++) {
+    for (size_t i = 0; i < most; i++) {
         stretch *s = &r.stretches[i];
         free(s->before);
         free(s->tail);
-        brew_buf_release(&s->copies);
         brew_buf_release(&s->answers.bytes);
         brew_buf_release(&s->numbers.bytes);
     }
     free(r.stretches);
     free(lists);
     free(r.known);
-    brew_buf_release(&r.last);
+    brew_round_release(&r.round);
     brew_sorter_free(asof->moments);
     asof->moments = NULL;
     return status;

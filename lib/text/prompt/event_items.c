@@ -4,8 +4,9 @@
 
 #include "base/hash.h"
 #include "text/prompt/sortkey.h"
+#include "text/prompt/stretch.h"
 
-enum { STRETCH = 4096, AHEAD = 8 }; // strings of a round's part; called for in advance
+enum { AHEAD = 8 }; // strings called for in advance
 
 // What is known of an item while its events pass: those before the last one's time, and all.
 typedef struct passing {
@@ -14,24 +15,20 @@ typedef struct passing {
 
 // Strings in order, the first of which may be of the item of the last one before them.
 typedef struct stretch {
-    const unsigned char *last;             // that one, or NULL
-    const unsigned char *strings[STRETCH]; // [n]
-    size_t n;
+    const brew_stretch *in;
     // Of `members` the first ones that are still of that item; of these, the first that are at its time, too.
     size_t same_item, same_time;
     bool all_same_item, all_same_time; // whether the whole stretch is
     passing end;                       // behind the stretch, as if nothing was before
     uint64_t duplicates, events, items;
-    brew_buf copies;
     brew_strings members, times; // for the next sorts
 } stretch;
 
 typedef struct run {
     brew_item_pass *pass;
-    stretch *stretches; // [n]
-    size_t n;
-    brew_buf last;   // string that has passed
-    passing passing; // behind it
+    brew_round round;
+    stretch *stretches; // [round.most]
+    passing passing;    // behind the last string that has passed
 } run;
 
 static bool begin_alike(const unsigned char *a, const unsigned char *b, size_t len) {
@@ -58,7 +55,7 @@ static void pass_stretch(void *arg, size_t task, int worker) {
     const run *r = arg;
     const brew_item_pass *pass = r->pass;
     stretch *s = &r->stretches[task];
-    const unsigned char *last = s->last;
+    const unsigned char *last = s->in->last;
     brew_row row;
     brew_item_lens lens = {0, 0};
     (void)worker;
@@ -69,9 +66,9 @@ static void pass_stretch(void *arg, size_t task, int worker) {
     s->all_same_item = s->all_same_time = last != NULL;
     s->end = (passing){0, 0};
     if (last) lens = brew_row_of_item(pass->task, last, &row);
-    for (size_t k = 0; k < s->n; last = s->strings[k++]) {
-        const unsigned char *now = s->strings[k];
-        if (k + AHEAD < s->n) __builtin_prefetch(s->strings[k + AHEAD]);
+    for (size_t k = 0; k < s->in->n; last = s->in->strings[k++]) {
+        const unsigned char *now = s->in->strings[k];
+        if (k + AHEAD < s->in->n) __builtin_prefetch(s->in->strings[k + AHEAD]);
         bool same = last && begin_alike(last, now, lens.item);
         bool same_time = same && begin_alike(last, now, lens.item + 8);
         lens = brew_row_of_item(pass->task, now, &row);
@@ -109,30 +106,12 @@ static void settle(passing *p, stretch *s) {
                        p->events + s->end.events};
 }
 
-// Takes the strings of a round: the number of stretches, 0 when no string is left, -1 on error.
-static ptrdiff_t take(run *r, brew_err *err) {
-    size_t n = 0;
-    for (; n < r->n; n++) {
-        stretch *s = &r->stretches[n];
-        ptrdiff_t got =
-            brew_sorter_next_many(r->pass->by_item, s->strings, STRETCH, &s->copies, err);
-        if (got < 0) return -1;
-        if (!got) break;
-        s->n = (size_t)got;
-        if (n)
-            s->last = s[-1].strings[s[-1].n - 1];
-        else
-            s->last = r->last.len ? (const unsigned char *)r->last.ptr : NULL;
-    }
-    return (ptrdiff_t)n;
-}
-
 // One round: 1, 0 when no string is left, -1 on error.
 static int pass_round(run *r, const brew_strings **lists, brew_err *err) {
     const brew_item_pass *pass = r->pass;
-    ptrdiff_t got = take(r, err);
-    if (got <= 0) return (int)got;
-    size_t n = (size_t)got;
+    int got = brew_round_next(&r->round, pass->by_item, err);
+    if (got <= 0) return got;
+    size_t n = r->round.n;
     brew_pool_run(pass->pool, n, pass_stretch, r);
     for (size_t i = 0; i < n; i++) {
         stretch *s = &r->stretches[i];
@@ -145,26 +124,24 @@ static int pass_round(run *r, const brew_strings **lists, brew_err *err) {
     if (brew_sorter_add_lists(pass->by_member, lists, n, err)) return -1;
     for (size_t i = 0; i < n; i++) lists[i] = &r->stretches[i].times;
     if (pass->by_time && brew_sorter_add_lists(pass->by_time, lists, n, err)) return -1;
-    const unsigned char *last = r->stretches[n - 1].strings[r->stretches[n - 1].n - 1];
-    brew_buf_reset(&r->last);
-    brew_buf_add(&r->last, last, 4 + brew_sort_len(last));
     return 1;
 }
 
 int brew_item_pass_run(brew_item_pass *pass, brew_err *err) {
-    size_t threads = (size_t)brew_pool_threads(pass->pool);
-    run r = {.pass = pass, .n = threads > 1 ? 2 * threads : 1};
-    const brew_strings **lists = brew_calloc(r.n, sizeof *lists);
+    run r = {.pass = pass};
+    brew_round_init(&r.round, brew_pool_threads(pass->pool));
+    size_t most = r.round.most;
+    const brew_strings **lists = brew_calloc(most, sizeof *lists);
     int status = 1;
-    r.stretches = brew_calloc(r.n, sizeof *r.stretches);
+    r.stretches = brew_calloc(most, sizeof *r.stretches);
+    for (size_t i = 0; i < most; i++) r.stretches[i].in = &r.round.stretches[i];
     while (status > 0) status = pass_round(&r, lists, err);
-    for (size_t i = 0; i < r.n; i++) {
-        brew_buf_release(&r.stretches[i].copies);
+    for (size_t i = 0; i < most; i++) {
         brew_buf_release(&r.stretches[i].members.bytes);
         brew_buf_release(&r.stretches[i].times.bytes);
     }
     free(r.stretches);
     free(lists);
-    brew_buf_release(&r.last);
+    brew_round_release(&r.round);
     return status;
 }
