@@ -4,9 +4,11 @@
 . "$PWD/testdata/lib.sh"
 out=$work/chain
 # shellcheck disable=SC2317 # called by exits
-chain() {
+chain() { # ALLOW STEPS [more for make ...]
+    allow=$1 steps=$2
+    shift 2
     make -s -f scripts/recipe/go-small.mk OUT="$out" BASE=testdata/models/tiny TRAINED=1 SHARD=1/30 HISTORY=12 \
-        STEP_TOKENS=6000 CALIBRATION=16 LEARN="--history-weight 2 --batch 4" JOBS=2 ALLOW="$1" STEPS="$2" ${3:+"$3"}
+        STEP_TOKENS=6000 CALIBRATION=16 LEARN="--history-weight 2 --batch 4" JOBS=2 ALLOW="$allow" STEPS="$steps" "$@"
 }
 
 exits 0 "two steps, one of them of two cuts" chain 1 "mlp:0.75+heads:0.5 layers:0.5"
@@ -20,6 +22,10 @@ is "$(jq -rs '.[1:] | map(.delta.auc_member.value | type) | unique | join(" ")' 
 before=$(find "$out" -type f -printf '%P %T@\n' | sort | cksum)
 exits 0 "once more" chain 1 "mlp:0.75+heads:0.5 layers:0.5"
 is "$(find "$out" -type f -printf '%P %T@\n' | sort | cksum)" "$before" "does nothing"
+
+mv "$out/1" "$work/heard"
+exits 0 "hearing the teacher from a stream" chain '' "mlp:0.75+heads:0.5" TEACHER=stream "$out/1/model.safetensors"
+exits 0 "makes the same student" cmp "$out/1/model.safetensors" "$work/heard/model.safetensors"
 
 rm "$out/1.good"
 exits 2 "no loss at all is allowed" chain 0 "mlp:0.75+heads:0.5 layers:0.5" "$out/1.good"

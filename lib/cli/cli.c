@@ -140,6 +140,13 @@ void brew_cli_usage(struct brew_cli *cli, const char *fmt, ...) {
     exit(BREW_USAGE);
 }
 
+void brew_cli_facts(struct brew_cli *cli, brew_json *facts) {
+    brew_json_iter it = {0};
+    while (brew_json_next(facts, &it))
+        brew_json_set(cli->summary, it.key, brew_json_copy(it.value));
+    brew_json_free(facts);
+}
+
 void brew_cli_fact_int(struct brew_cli *cli, const char *key, int64_t value) {
     brew_json_set(cli->summary, key, brew_json_new_int(value));
 }

@@ -132,7 +132,8 @@ void brew_cli_progress(struct brew_cli *cli, const char *what, uint64_t done, ui
 void brew_cli_progress_since(struct brew_cli *cli, const char *what, uint64_t done, uint64_t total,
                              double seconds_left);
 
-// A fact for --summary.
+// A fact for --summary; or each member of an object, which is taken.
+void brew_cli_facts(struct brew_cli *cli, brew_json *facts);
 void brew_cli_fact_int(struct brew_cli *cli, const char *key, int64_t value);
 void brew_cli_fact_real(struct brew_cli *cli, const char *key, double value);
 void brew_cli_fact_string(struct brew_cli *cli, const char *key, const char *value);

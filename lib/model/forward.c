@@ -35,7 +35,7 @@ typedef struct pass {
     int64_t topk;
     const bool *skip; // [L] or NULL
     int64_t last;     // the last layer that is not skipped
-    bool all_rows;
+    bool all_rows, absent;
     brew_probe_fn *probe;
     void *probe_arg;
     unsigned probes;
@@ -52,6 +52,7 @@ void brew_forward_result_release(brew_forward_result *result) {
     free(result->logit_splits);
     free(result->lse);
     free(result->rest);
+    free(result->absent_logits);
     free(result->topk_ids);
     free(result->topk_logits);
     free(result->topk_rest);
@@ -89,6 +90,9 @@ static void result_init(const pass *p) {
     BREW_GROW(result->label_logits, (size_t)total + 1, result->label_logits_cap);
     if (p->with_lse) BREW_GROW(result->lse, star->n_answers + 1, result->lse_cap);
     if (p->with_rest) BREW_GROW(result->rest, star->n_answers + 1, result->rest_cap);
+    if (p->absent)
+        BREW_GROW(result->absent_logits, (size_t)(total * p->model->config.layers) + 1,
+                  result->absent_cap);
     if (!p->topk) return;
     size_t top = star->n_answers * (size_t)p->topk + 1;
     BREW_GROW(result->topk_ids, top, result->topk_ids_cap);
@@ -199,46 +203,58 @@ static void run_mlp(pass *p, int64_t l, float *x, int64_t m) {
     show(p, l, BREW_PROBE_RESIDUAL, NULL, x, c->width);
 }
 
-// All layers. Leaves the final residual stream of the rows read in ws->picked.
-static void run_layers(pass *p, int64_t n_read) {
+// One layer, over all rows of the block; or, of the last, only what the rows read need of it, whose residual
+// stream it leaves in ws->picked.
+static void run_layer(pass *p, int64_t l, bool last, int64_t n_read) {
     const brew_config *c = &p->model->config;
     const brew_blocks *b = &p->blocks;
+    const brew_layer *layer = &p->model->layers[l];
     const brew_ops *ops = p->ops;
     brew_workspace *ws = &p->model->workspace;
     double scale = 1 / sqrt((double)c->head_dim);
-    list_rows(p, false);
-    ops->embed(p->be, p->model->embedding, ws->ids, b->n_rows, ws->x);
-    show(p, -1, BREW_PROBE_RESIDUAL, NULL, ws->x, c->width);
-    for (int64_t l = 0; l < c->layers; l++) {
-        const brew_layer *layer = &p->model->layers[l];
-        if (p->skip && p->skip[l]) continue;
-        bool last = l == p->last && !p->all_rows;
-        int64_t window = c->layer_windowed[l] ? c->window : 0;
-        ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
-        ops->quantise(p->be, &ws->normed, b->n_rows, layer->qkv);
-        ops->matmul(p->be, &ws->normed, b->n_rows, layer->qkv, ws->qkv, false);
-        ops->heads(p->be, ws->attention, b->spans, b->n_spans, l, ws->qkv, layer->q_gain,
-                   layer->k_gain, c->norm_eps, p->model->rope);
-        if (last && !n_read) return;
-        ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
-                    last ? ws->wanted : NULL, &ws->attended);
-        if (!last) {
-            show(p, l, BREW_PROBE_ATTENDED, &ws->attended, NULL, ws->attended.width);
-            ops->quantise(p->be, &ws->attended, b->n_rows, layer->out);
-            ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
-            run_mlp(p, l, ws->x, b->n_rows);
-        } else {
-            ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
-            ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
-            list_rows(p, true);
-            show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, ws->read.width);
-            ops->quantise(p->be, &ws->read, n_read, layer->out);
-            ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
-            run_mlp(p, l, ws->picked, n_read);
-            return;
-        }
+    int64_t window = c->layer_windowed[l] ? c->window : 0;
+    ops->norm(p->be, ws->x, b->n_rows, c->width, layer->attn_gain, c->norm_eps, &ws->normed);
+    ops->quantise(p->be, &ws->normed, b->n_rows, layer->qkv);
+    ops->matmul(p->be, &ws->normed, b->n_rows, layer->qkv, ws->qkv, false);
+    ops->heads(p->be, ws->attention, b->spans, b->n_spans, l, ws->qkv, layer->q_gain, layer->k_gain,
+               c->norm_eps, p->model->rope);
+    if (last && !n_read) return;
+    ops->attend(p->be, ws->attention, b->spans, b->n_spans, l, scale, window,
+                last ? ws->wanted : NULL, &ws->attended);
+    if (!last) {
+        show(p, l, BREW_PROBE_ATTENDED, &ws->attended, NULL, ws->attended.width);
+        ops->quantise(p->be, &ws->attended, b->n_rows, layer->out);
+        ops->matmul(p->be, &ws->attended, b->n_rows, layer->out, ws->x, true);
+        run_mlp(p, l, ws->x, b->n_rows);
+        return;
     }
+    ops->gather_operand(p->be, &ws->attended, ws->row_list, n_read, &ws->read);
     ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
+    list_rows(p, true);
+    show(p, l, BREW_PROBE_ATTENDED, &ws->read, NULL, ws->read.width);
+    ops->quantise(p->be, &ws->read, n_read, layer->out);
+    ops->matmul(p->be, &ws->read, n_read, layer->out, ws->picked, true);
+    run_mlp(p, l, ws->picked, n_read);
+}
+
+static void embed(pass *p) {
+    brew_workspace *ws = &p->model->workspace;
+    list_rows(p, false);
+    p->ops->embed(p->be, p->model->embedding, ws->ids, p->blocks.n_rows, ws->x);
+    show(p, -1, BREW_PROBE_RESIDUAL, NULL, ws->x, p->model->config.width);
+}
+
+// Layer `from` and those behind it. Leaves the final residual stream of the rows read in ws->picked.
+static void run_layers(pass *p, int64_t from, int64_t n_read) {
+    const brew_config *c = &p->model->config;
+    brew_workspace *ws = &p->model->workspace;
+    for (int64_t l = from; l < c->layers; l++) {
+        bool last = l == p->last && !p->all_rows;
+        if (p->skip && p->skip[l]) continue;
+        run_layer(p, l, last, n_read);
+        if (last) return;
+    }
+    p->ops->gather(p->be, ws->x, c->width, ws->row_list, n_read, ws->picked);
 }
 
 // The log-sum-exp of the rows read, without their labels if `rest`, to each answer's place.
@@ -283,13 +299,12 @@ static int run_topk(pass *p, int64_t n_read, brew_err *err) {
     return rc;
 }
 
-// Final norm, label logits and log-sum-exp of the rows read, away into the result.
-static int run_head(pass *p, int64_t n_read, brew_err *err) {
+// Final norm and label logits of the rows read, to each answer's place among `to`.
+static int run_labels(pass *p, int64_t n_read, float *to, brew_err *err) {
     const brew_config *c = &p->model->config;
     const brew_star *star = p->star;
     const brew_blocks *b = &p->blocks;
     brew_workspace *ws = &p->model->workspace;
-    brew_forward_result *result = p->result;
     p->ops->norm_rows(p->be, ws->picked, n_read, c->width, p->model->final_gain, c->norm_eps,
                       ws->hidden);
     int64_t n = 0;
@@ -311,12 +326,39 @@ static int run_head(pass *p, int64_t n_read, brew_err *err) {
         for (int64_t k = 0; k < count; k++)
             if (!isfinite(from[k]))
                 return brew_fail(err, BREW_DATA, "the model computes a logit that is not finite");
-        memcpy(result->label_logits + result->logit_splits[a], from, (size_t)count * sizeof *from);
+        memcpy(to + p->result->logit_splits[a], from, (size_t)count * sizeof *from);
         from += count;
     }
+    return 0;
+}
+
+// And log-sum-exp, away into the result.
+static int run_head(pass *p, int64_t n_read, brew_err *err) {
+    brew_forward_result *result = p->result;
+    if (run_labels(p, n_read, result->label_logits, err)) return -1;
     if (p->with_lse && run_lse(p, n_read, false, result->lse, err)) return -1;
     if (p->with_rest && run_lse(p, n_read, true, result->rest, err)) return -1;
     return p->topk ? run_topk(p, n_read, err) : 0;
+}
+
+// The block, as run_layers and run_head do it; and again behind each layer as if it were not there. The query caches
+// of later layers are then written over, each in its turn.
+static int run_absent(pass *p, int64_t n_read, brew_err *err) {
+    const brew_config *c = &p->model->config;
+    brew_workspace *ws = &p->model->workspace;
+    size_t bytes = (size_t)(p->blocks.n_rows * c->width) * sizeof(float);
+    int64_t labels = p->result->logit_splits[p->star->n_answers];
+    float *kept = brew_realloc_array(NULL, bytes, 1);
+    int status = 0;
+    for (int64_t l = 0; l < c->layers && !status; l++) {
+        p->ops->download(p->be, kept, ws->x, bytes);
+        run_layers(p, l + 1, n_read);
+        status = run_labels(p, n_read, p->result->absent_logits + l * labels, err);
+        p->ops->upload(p->be, ws->x, kept, bytes);
+        run_layer(p, l, l == p->last, n_read);
+    }
+    free(kept);
+    return status;
 }
 
 // The most rows read, and label logits, that a block of this cut can hold.
@@ -352,7 +394,11 @@ static int run_blocks(pass *p, brew_err *err) {
     while (brew_blocks_next(&p->blocks, cache_bytes, p, KV_BUDGET)) {
         if (set_caches(p, err) < 0) return -1;
         int64_t n_read = fill_rows(p);
-        run_layers(p, n_read);
+        embed(p);
+        if (p->absent) {
+            if (run_absent(p, n_read, err) < 0) return -1;
+        } else
+            run_layers(p, 0, n_read);
         if (n_read && run_head(p, n_read, err) < 0) return -1;
         drop_caches(p, false);
     }
@@ -381,6 +427,8 @@ int brew_model_forward(brew_model *model, const brew_star *star,
         p.probes = options->probes;
         p.probe_rows = options->probe_rows;
         p.all_rows = options->all_rows;
+        p.absent = options->each_absent;
+        if (p.absent) rows = star->n_ids ? (int64_t)star->n_ids : 1; // one block
     }
     p.last = c->layers - 1;
     while (p.last > 0 && p.skip && p.skip[p.last]) p.last--;

@@ -241,6 +241,36 @@ static void test_all_rows(const struct isolation *t) {
     brew_star_release(&star);
 }
 
+// Each layer left out alone, in one pass, is the model that skips it.
+static void test_absent(const struct isolation *t) {
+    brew_star star = {0};
+    brew_forward_result x = {0}, y = {0};
+    brew_err err = {0};
+    size_t items[] = {11, 300, 42}, bad = 0, different = 0;
+    int32_t labels[LABELS] = {3, 1, 40};
+    int64_t layers = brew_model_config(t->o->model)->layers;
+    brew_forward_options options = {.with_lse = true, .with_rest = true, .each_absent = true};
+    add_query(&star, t->o, QUERY);
+    add_items(&star, t->o, items, 3);
+    brew_star_add_answer(&star, 40, brew_star_add_set(&star, labels, LABELS), -1, 1, 0);
+    bad += brew_model_forward(t->o->model, &star, &options, &x, &err) != 0;
+    for (size_t i = 0; i < 3 && !bad; i++) bad += !same_bits(&x, i, t->truth, items[i]);
+    size_t bytes = bad ? 0 : (size_t)x.logit_splits[4] * sizeof(float);
+    for (int64_t l = 0; l < layers && !bad; l++) {
+        bool skip[16] = {false};
+        skip[l] = true;
+        bad += brew_model_forward(t->o->model, &star, &(brew_forward_options){.skip = skip}, &y,
+                                  &err) != 0;
+        bad += memcmp(y.label_logits, x.absent_logits + l * x.logit_splits[4], bytes) != 0;
+        different += memcmp(y.label_logits, x.label_logits, bytes) != 0;
+    }
+    is_int((long long)bad, 0, "  ... without each layer alone");
+    is_int((long long)different, layers, "  ... which is another model");
+    brew_forward_result_release(&x);
+    brew_forward_result_release(&y);
+    brew_star_release(&star);
+}
+
 // Truth 2: the truth is 500 items in order, at one thread, in the default blocks.
 static void test_isolation(const char *name, const char *level, enum brew_precision precision,
                            int most_threads) {
@@ -266,6 +296,7 @@ static void test_isolation(const char *name, const char *level, enum brew_precis
         test_neighbours(&t);
         test_history(&t);
         test_all_rows(&t);
+        test_absent(&t);
         close_model(&o);
     }
     brew_forward_result_release(&truth);

@@ -105,18 +105,22 @@ typedef struct brew_forward_options {
     // [ids of the star] bit 0: the row is shown; bit 1: so where only rows read are left; NULL: all are.
     const uint8_t *probe_rows;
     bool all_rows; // every row goes through all layers, whether it is read or not
+    // The answers also as they are without each layer alone, for the price of half as many passes as there are
+    // layers. Of one request, whose rows are then one block; not with skip, all_rows or a probe.
+    bool each_absent;
 } brew_forward_options;
 
 typedef struct brew_forward_result {
     float *label_logits;   // ragged: answer a has splits[a+1]-splits[a], in its label set's order
     int64_t *logit_splits; // [A+1]
     float *lse;            // [A], or NULL
+    float *absent_logits;  // [L, splits[A]] the label logits without layer l; or NULL
     float *rest;           // [A], or NULL; -INFINITY where the labels are the whole vocabulary
     int32_t *topk_ids;     // [A, topk] the largest first, of equals the smaller id; or NULL
     float *topk_logits;    // [A, topk]
     float *topk_rest;      // [A] log-sum-exp of all logits but the labels' and these
     size_t label_logits_cap, splits_cap, lse_cap, rest_cap; // private
-    size_t topk_ids_cap, topk_logits_cap, topk_rest_cap;
+    size_t topk_ids_cap, topk_logits_cap, topk_rest_cap, absent_cap;
 } brew_forward_result;
 void brew_forward_result_release(brew_forward_result *result);
 

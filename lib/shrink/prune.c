@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "shrink/prune_parts.h"
-#include "shrink/quality.h"
 #include "shrink/taylor.h"
 
 int64_t brew_prune_neurons(const brew_config *config, double share, int64_t multiple) {
@@ -17,32 +16,15 @@ int64_t brew_prune_neurons(const brew_config *config, double share, int64_t mult
 
 // ---- layers ----
 
-static int rank_layers(struct brew_prune_job *job, brew_err *err) {
-    int64_t n = job->config->layers;
-    brew_quality quality;
-    int status = brew_quality_of(job->model, job->star, NULL, &quality, NULL, err);
-    job->out->whole_logloss = quality.logloss;
-    job->out->whole_auc = quality.auc;
-    brew_quality_release(&quality);
-    job->out->damage = brew_calloc((size_t)n, sizeof(double));
-    for (int64_t l = 0; l < n && !status; l++) {
-        memset(job->skip, 0, (size_t)n * sizeof *job->skip);
-        job->skip[l] = true;
-        status = brew_quality_of(job->model, job->star, job->skip, &quality, NULL, err);
-        job->out->damage[l] = quality.logloss - job->out->whole_logloss;
-        brew_quality_release(&quality);
-    }
-    return status;
-}
-
-// The layers whose damage is least are skipped; of equals the later one.
+// The layers whose absence costs least log loss are skipped; of equals the later one.
 static void skip_least(struct brew_prune_job *job, int64_t gone) {
     int64_t n = job->config->layers;
     memset(job->skip, 0, (size_t)n * sizeof *job->skip);
     for (; gone > 0; gone--) {
         int64_t least = -1;
         for (int64_t l = n - 1; l >= 0; l--)
-            if (!job->skip[l] && (least < 0 || job->out->damage[l] < job->out->damage[least]))
+            if (!job->skip[l] &&
+                (least < 0 || job->out->damage[l].logloss < job->out->damage[least].logloss))
                 least = l;
         job->skip[least] = true;
     }
@@ -63,7 +45,9 @@ static int cut_layers(struct brew_prune_job *job, brew_err *err) {
     }
     int64_t keep = o->shape ? o->shape->layers : (int64_t)floor(o->layers * (double)n + 0.5);
     if (!status && !o->gone_layers && keep < n) {
-        status = rank_layers(job, err);
+        job->out->n_damage = n;
+        job->out->damage = brew_calloc((size_t)n, sizeof *job->out->damage);
+        status = brew_quality_damage(job->model, job->star, job->out->damage, err);
         if (!status) skip_least(job, n - (keep < 1 ? 1 : keep));
     }
     for (int64_t l = 0; l < n; l++)

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "model/model.h"
 #include "shrink/cut.h"
+#include "shrink/quality.h"
 #include "shrink/width.h"
 
 enum brew_importance_kind { BREW_ACTIVATION, BREW_TAYLOR };
@@ -37,9 +38,9 @@ typedef struct brew_prune_options {
 
 typedef struct brew_pruned {
     brew_cut cut;
-    brew_repaired repaired;          // of the kept layers; lists of NULL where nothing was repaired
-    double whole_logloss, whole_auc; // of the model as it was, where layers were ranked
-    double *damage; // [L] log loss without a layer less that with all; NULL if not ranked
+    brew_repaired repaired; // of the kept layers; lists of NULL where nothing was repaired
+    brew_damage *damage;    // [n_damage] of each layer's absence; NULL if layers were not ranked
+    int64_t n_damage;
     double heads_lost, mlp_lost; // shares of importance that went, before exchanges
     brew_width_facts width;
     // Sums of squares of what the projections' outputs miss, over all layers: with the columns that were

@@ -109,7 +109,7 @@ static int score(struct job *job, const brew_modeldir *dir, brew_quality *qualit
     brew_config_release(&config);
     brew_backend *be = brew_backend_open(o->kernel, precision, o->pool, err);
     brew_model *model = be ? brew_model_open(dir, be, err) : NULL;
-    int status = model ? brew_quality_of(model, &o->sample->star, NULL, quality, rounded, err) : -1;
+    int status = model ? brew_quality_of(model, &o->sample->star, quality, rounded, err) : -1;
     brew_model_free(model);
     brew_backend_close(be);
     job->result->scorings++;

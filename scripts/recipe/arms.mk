@@ -12,13 +12,14 @@
 # To a quarter, TOTAL tokens more:
 #   quarter   gradual goes on, in four more cuts
 #   quarter-oneshot   all eight cuts at once, then 2 TOTAL tokens
-# gradual and quarter end with FP8 and INT8. A chain ends early where its rule says so (ALLOW of go-small.mk).
+# gradual and quarter end with FP8 and INT8. BASE is asked once about the train records that all arms draw from.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build
 OUT ?= $(BUILD)/recipe/arms
 BASE ?= $(BUILD)/recipe/movies-last/b
 TOTAL ?= 400000
-ALLOW ?= 1
+RECORDS ?= $(shell expr $(TOTAL) / 500)
+CALIBRATION ?= 64
 SHARD ?= 1/3
 SEED ?= 1
 JOBS ?= 0
@@ -27,7 +28,7 @@ HALF := mlp:0.8 layers:0.8 mlp:0.83 layers:0.875
 HALF_AT_ONCE := mlp:0.667+layers:0.7
 QUARTER := mlp:0.875 layers:0.81 mlp:0.857+heads:0.667 layers:0.82
 QUARTER_AT_ONCE := mlp:0.5+layers:0.467+heads:0.667
-export LEARN ?= --history-weight 2 --order shuffle --batch 4 --betas 0.9,0.98 --schedule cosine --warmup 10 --precision bf16
+export LEARN ?= --history-weight 2 --order shuffle --batch 4 --betas 0.9,0.98 --schedule cosine --warmup 5 --precision bf16
 bin := $(BUILD)/bin
 
 tables: $(OUT)/half.tsv $(OUT)/quarter.tsv
@@ -37,11 +38,12 @@ tables: $(OUT)/half.tsv $(OUT)/quarter.tsv
 # once and linked.
 chain = $(if $(filter-out common,$(1)),test -e $(OUT)/$(1) || cp -al $(OUT)/common $(OUT)/$(1); )\
     $(MAKE) -f scripts/recipe/go-small.mk BUILD=$(BUILD) OUT=$(OUT)/$(1) BASE=$(BASE) TRAINED=1 JOBS=$(JOBS) \
-    SEED=$(SEED) SHARD=$(SHARD) ALLOW=$(ALLOW) STEPS="$(2)" STEP_TOKENS=$(3) $(4)
+    SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=2e-4 \
+    STEPS="$(2)" STEP_TOKENS=$(3) $(4)
 part := $(shell expr $(TOTAL) / 4)
 
 common:
-	+$(call chain,$@,$(HALF),$(part),$(foreach f,0.good train.tar calib.tar test.tar,$(OUT)/$@/$(f)))
+	+$(call chain,$@,$(HALF),$(part),$(foreach f,0.scores.jsonl 0.good teacher.tar calib.tar,$(OUT)/$@/$(f)))
 gradual oneshot norepair labels quarter-oneshot: common
 gradual:
 	+$(call chain,$@,$(HALF),$(part))
@@ -54,7 +56,7 @@ labels:
 	+$(call chain,$@,$(HALF),$(part),ALPHA=0 $(OUT)/$@/4.scores.jsonl)
 direct: oneshot
 	@mkdir -p $(OUT)/$@
-	$(bin)/brew-distill --init $(OUT)/oneshot/1/config.json --teacher $(OUT)/oneshot/0 -o $(OUT)/$@/1 -j $(JOBS) \
+	$(bin)/brew-distill --init $(OUT)/oneshot/1/config.json --teacher $(OUT)/oneshot/teacher.tar -o $(OUT)/$@/1 -j $(JOBS) \
 	    --progress --seed $(SEED) $(LEARN) --lr 5e-4 --alpha 0.9 --tokens $(TOTAL) $(OUT)/oneshot/train.tar
 	$(bin)/brew-score -q -j $(JOBS) --precision bf16 -m $(OUT)/$@/1 -o $(OUT)/$@/1.scores.jsonl $(OUT)/oneshot/test.tar
 quarter: gradual

@@ -7,7 +7,8 @@
 # last stage, several ways at once if it is written mlp:0.8+layers:0.8, and distils from stage 0; the last stage
 # is quantised to FP8 and INT8. A stage that is done
 # is not done again, one that was stopped goes on. The chain ends early, and says so, where the lower end
-# of the paired difference of per-member AUC to stage 0 falls below -ALLOW: then cut less.
+# of the paired difference of per-member AUC to stage 0 falls below -ALLOW: then cut less. ALLOW= asks nothing of
+# stages between.
 #
 # OUT/stages.tsv and OUT/stages.jsonl: parameters of the body and of all, bytes, items/s, metrics with
 # intervals, and the paired differences to stage 0. What chooses (OUT/calib.tar, train events) never
@@ -20,6 +21,10 @@ OUT ?= $(BUILD)/recipe/go-small
 TRAINED ?=
 TOKENS ?= 1000000
 STEP_TOKENS ?= 300000
+# train records that are learned from, evenly drawn; all, where empty
+RECORDS ?=
+# stream: stage 0 is asked once about all of them, which pays where the steps take more tokens together
+TEACHER ?=
 CALIBRATION ?= 128
 HISTORY ?= 50
 SHARD ?= 1/3
@@ -47,24 +52,32 @@ $(OUT)/%.jsonl: $(TASK)
 	@mkdir -p $(@D)
 	$(bin)/brew-promptify -q --task $(TASK) --split $* --max-history $(HISTORY) \
 	    $(if $(filter test,$*),--questions 100 --shard $(SHARD)) -o $@
-$(OUT)/test.tar $(OUT)/train.tar: %.tar: %.jsonl
-	$(bin)/brew-tokenize -q -m $(BASE) -o $@ $<
-# Every so many records of the train events, so that all members may say what matters.
+# Every so many records, so that all members may say what matters.
+draw = awk -v n=$$(wc -l <$<) -v want=$(1) 'want == "" || NR * want % n < want' $< | $(bin)/brew-tokenize -q -m $(BASE) -o $@
+$(OUT)/test.tar: $(OUT)/test.jsonl
+	$(call draw,)
+$(OUT)/train.tar: $(OUT)/train.jsonl
+	$(call draw,$(RECORDS))
 $(OUT)/calib.tar: $(OUT)/train.jsonl
-	awk -v n=$$(wc -l <$<) -v want=$(CALIBRATION) 'NR * want % n < want' $< | \
-	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
+	$(call draw,$(CALIBRATION))
 
 # Saved as they are served, in BF16, so that sizes compare.
-learn = $(bin)/$(1) --save-dtype bf16 -j $(JOBS) --progress --seed $(SEED) $(LEARN)
+learn = $(bin)/$(1) --save-dtype bf16 -j $(JOBS) --progress $(LEARN)
 $(OUT)/0/model.safetensors: $(OUT)/train.tar
 ifeq ($(TRAINED),)
-	$(call learn,brew-train) -m $(BASE) -o $(@D) --tokens $(TOKENS) --lr $(LR) $<
+	$(call learn,brew-train) -m $(BASE) -o $(@D) --seed $(SEED) --tokens $(TOKENS) --lr $(LR) $<
 else
 	$(bin)/brew-quantize -q -m $(BASE) -o $(@D) --scheme bf16
 endif
 
-# Layers named by numbers, without a share, ask nothing of the calibration requests. ALPHA=0 learns from the labels alone, without asking the teacher.
-heal := $(if $(filter 0,$(ALPHA)),brew-train,brew-distill --teacher $(OUT)/0 --teacher-precision bf16 \
+$(OUT)/teacher.tar: $(OUT)/0/model.safetensors $(OUT)/train.tar
+	$(bin)/brew-score -q -j $(JOBS) -m $(OUT)/0 --precision bf16 --teacher-stream $@ -o $(OUT)/teacher.scores.jsonl \
+	    $(OUT)/train.tar
+
+# Layers named by numbers, without a share, ask nothing of the calibration requests. ALPHA=0 learns from the labels
+# alone, without asking the teacher. Every step shuffles the records anew.
+hear := $(if $(TEACHER),$(OUT)/teacher.tar,$(OUT)/0)
+heal := $(if $(filter 0,$(ALPHA)),brew-train,brew-distill --teacher $(hear) $(if $(TEACHER),,--teacher-precision bf16) \
     --alpha $(ALPHA) --tau $(TAU))
 # $(1): the stage, $(2): the one before, $(3): kind and share
 define step
@@ -72,8 +85,8 @@ $(OUT)/cut$(1)/model.safetensors: $(OUT)/$(2)/model.safetensors $(OUT)/$(2).good
 	rm -rf $$(@D)
 	$(bin)/brew-prune -j $(JOBS) -m $(OUT)/$(2) -o $$(@D) $(addprefix --,$(subst :,=,$(subst +, ,$(3)))) \
 	    $(if $(findstring .,$(3)),$(PRUNE) $(OUT)/calib.tar)
-$(OUT)/$(1)/model.safetensors: $(OUT)/cut$(1)/model.safetensors $(OUT)/train.tar
-	$$(call learn,$(heal)) -m $(OUT)/cut$(1) -o $$(@D) --tokens $(STEP_TOKENS) --lr $(STEP_LR) $(OUT)/train.tar
+$(OUT)/$(1)/model.safetensors: $(OUT)/cut$(1)/model.safetensors $(OUT)/train.tar $(if $(filter 0,$(ALPHA)),,$(filter %.tar,$(hear)))
+	$$(call learn,$(heal)) -m $(OUT)/cut$(1) -o $$(@D) --seed $(SEED)$(1) --tokens $(STEP_TOKENS) --lr $(STEP_LR) $(OUT)/train.tar
 endef
 $(foreach i,$(numbers),$(eval $(call step,$(i),$(call before,$(i)),$(word $(i),$(STEPS)))))
 
@@ -85,6 +98,10 @@ $(OUT)/fp8/model.safetensors $(OUT)/int8/model.safetensors: $(OUT)/%/model.safet
 $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl): $(OUT)/%.scores.jsonl: $(OUT)/%/model.safetensors $(OUT)/test.tar
 	$(bin)/brew-score -q -j $(JOBS) -m $(OUT)/$* --precision bf16 --summary $(OUT)/$*.score.json \
 	    -o $@ $(OUT)/test.tar
+ifeq ($(ALLOW),)
+$(foreach s,0 $(numbers),$(OUT)/$(s).good): $(OUT)/%.good: $(OUT)/%/model.safetensors
+	@touch $@
+else
 $(OUT)/0.good: $(OUT)/0.scores.jsonl
 	@touch $@
 $(OUT)/%.good: $(OUT)/%.scores.jsonl $(OUT)/0.scores.jsonl
@@ -92,6 +109,7 @@ $(OUT)/%.good: $(OUT)/%.scores.jsonl $(OUT)/0.scores.jsonl
 	    >$(OUT)/$*.compare.txt || { s=$$?; cat $(OUT)/$*.compare.txt; \
 	    echo "stage $* lost more than $(ALLOW) per member: cut less in step $*" >&2; exit $$s; }
 	@touch $@
+endif
 
 $(OUT)/eval.json: $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl)
 	$(bin)/brew-eval -q --static --task $(TASK) --json -o $@ \
