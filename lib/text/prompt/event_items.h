@@ -1,7 +1,7 @@
 // Private to events.c: from rows by item to events by member, each with what its item had met before.
 //
-// Strings pass in rounds. One thread goes through a round to find duplicates and to count, which takes the order;
-// then all write what they have found for the next sort, each from a stretch of its own.
+// Strings pass in rounds, of which each thread takes a stretch. A row's string by member is written over its string
+// by item, where it stands.
 #ifndef BREW_TEXT_EVENT_ITEMS_H
 #define BREW_TEXT_EVENT_ITEMS_H
 
@@ -16,6 +16,7 @@ typedef struct brew_item_pass {
     bool candidates;                  // there may be some
     uint64_t shard, shards;           // of the members that are kept; shards 0 or 1: all
     brew_events_counts *counts;
+    bool stay; // told: by_item must be kept as long as by_member, whose strings stand in its memory
 } brew_item_pass;
 
 int brew_item_pass_run(brew_item_pass *pass, brew_err *err);

@@ -105,12 +105,21 @@ void brew_row_by_unit(const brew_row *row, brew_buf *out) {
     end_row(put_field(at, row->rest), out);
 }
 
+// By how many bytes a row by member is longer: by the rest of the hash and the count before, less the table; and by
+// a second time.
+static size_t room_of(int action) {
+    return (8 - HASH) + 8 - 1 + (action < 0 ? 8 : 0);
+}
+
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out) {
     uint64_t hash = brew_hash64(row->item.ptr, row->item.len, 0);
     char *at = put_u8(put_hash(begin_row(row, out), hash), task->logs[row->log].items);
     at = put_id(put_time(put_id(at, row->item), row->time), row->member);
     at = put_action(put_field(put_u8(at, log_number(row)), row->key), row);
-    end_row(put_field(at, row->rest), out);
+    at = put_field(at, row->rest);
+    size_t room = room_of(row->action);
+    memset(at, 0, room);
+    end_row(at + room, out);
 }
 
 // Candidates stand behind all events, whatever their time.
@@ -144,7 +153,7 @@ brew_item_lens brew_row_of_item(const brew_task *task, const unsigned char *stri
     get_log(task, &c, out);
     lens.event = (size_t)(c.at - bytes);
     out->action = get_action(&c);
-    out->rest = (brew_field){c.at, len - (size_t)(c.at - bytes)};
+    out->rest = (brew_field){c.at, len - room_of(out->action) - (size_t)(c.at - bytes)};
     return lens;
 }
 

@@ -40,7 +40,8 @@ int brew_rows_of_log(brew_rows_of *reader, const char *path, brew_reject_fn *rej
 int brew_row_bad(brew_err *err, const char *why); // 1
 
 // The row as the three sorts want it, and back again: _of_unit from the key alone, behind which the row's time
-// stands. `before` are the item's events before this one.
+// stands. `before` are the item's events before this one. A string by item has room to be written over with that of
+// the same row by member.
 void brew_row_by_unit(const brew_row *row, brew_buf *out);
 void brew_row_by_item(const brew_task *task, const brew_row *row, brew_buf *out);
 void brew_row_by_member(const brew_row *row, uint64_t member_hash, uint64_t before, brew_buf *out);

@@ -26,8 +26,9 @@ struct brew_events {
     brew_events_options options;
     brew_events_counts counts;
     brew_datasplit split;
-    brew_sorter *by_unit, *by_item, *by_member,
-        *by_time; // by_unit: only with units; by_time: only where the split's boundaries are shares
+    brew_sorter *by_unit,
+        *by_item,             // by_unit: only with units; by_item: its memory is by_member's, too
+        *by_member, *by_time; // by_time: only where the split's boundaries are shares
     brew_buf key;
     brew_field ahead; // the next member's first event, as it came off by_member
     bool rewound;
@@ -183,6 +184,7 @@ static int pass_unit_row(brew_events *events, unit *u, const char *bytes, size_t
     }
     if (end_unit(events, u, err)) return -1;
     brew_buf_add(&u->key, bytes, key_len);
+    brew_buf_reserve(&u->key, 8); // behind an id
     brew_buf_reset(&u->rest);
     brew_buf_add(&u->rest, c.at, len - (size_t)(c.at - bytes));
     u->time = time;
@@ -220,6 +222,7 @@ static int count_items(brew_events *events, brew_err *err) {
                            .counts = &events->counts};
     int status =
         brew_sorter_finish(events->by_item, err) || brew_item_pass_run(&pass, err) ? -1 : 0;
+    if (pass.stay) return status;
     brew_sorter_free(events->by_item);
     events->by_item = NULL;
     return status;
@@ -303,7 +306,7 @@ static void add_event(const brew_events *events, brew_member *member) {
         brew_arena_strndup(&member->arena, bytes, len); // one after the other, as they will be used
     if (!member->n) {
         member->id = bytes + 8;
-        member->id_len = strlen(member->id);
+        member->id_len = brew_key_id_len(member->id);
     }
     BREW_GROW(member->events, member->n + 1, member->cap);
     brew_event *event = &member->events[member->n++];
@@ -388,8 +391,8 @@ brew_pool *brew_events_pool(const brew_events *events) {
 void brew_events_close(brew_events *events) {
     if (!events) return;
     brew_sorter_free(events->by_unit);
-    brew_sorter_free(events->by_item);
     brew_sorter_free(events->by_member);
+    brew_sorter_free(events->by_item);
     brew_sorter_free(events->by_time);
     brew_buf_release(&events->key);
     free(events->ends);

@@ -189,6 +189,16 @@ static void copy_list(void *arg, size_t task, int worker) {
     for (size_t i = 0; i < list->n; i++, at += 4 + brew_sort_len(at)) e[i] = entry_of(at);
 }
 
+// Room for so many more strings of so many bytes, without a run being written; where their entries begin.
+static entry *extend(brew_sorter *sorter, size_t n, size_t bytes) {
+    size_t strings = sorter->n_entries + n;
+    bytes += sorter->data_bytes;
+    if (bytes + strings * sizeof(entry) > sorter->slab.bytes) return NULL;
+    sorter->n_entries = strings;
+    sorter->data_bytes = bytes;
+    return entries(sorter);
+}
+
 static int add_list(brew_sorter *sorter, const brew_strings *list, brew_err *err) {
     const unsigned char *at = (const unsigned char *)list->bytes.ptr;
     for (size_t i = 0; i < list->n; i++) {
@@ -201,23 +211,68 @@ static int add_list(brew_sorter *sorter, const brew_strings *list, brew_err *err
 
 int brew_sorter_add_lists(brew_sorter *sorter, const brew_strings *const *lists, size_t n,
                           brew_err *err) {
-    size_t strings = sorter->n_entries, bytes = sorter->data_bytes;
+    size_t strings = 0, bytes = 0;
     for (size_t i = 0; i < n; i++) {
         strings += lists[i]->n;
         bytes += lists[i]->bytes.len;
         if (lists[i]->longest > sorter->slab.bytes / 4)
             return too_long(sorter, lists[i]->longest, err);
     }
-    if (bytes + strings * sizeof(entry) > sorter->slab.bytes) {
-        for (size_t i = 0; i < n; i++)
-            if (add_list(sorter, lists[i], err)) return -1;
+    copying c = {.lists = lists, .data = (unsigned char *)sorter->slab.ptr + sorter->data_bytes};
+    if ((c.entries = extend(sorter, strings, bytes))) {
+        brew_pool_run(sorter->pool, n, copy_list, &c);
         return 0;
     }
-    copying c = {.lists = lists, .data = (unsigned char *)sorter->slab.ptr + sorter->data_bytes};
-    sorter->n_entries = strings;
-    sorter->data_bytes = bytes;
-    c.entries = entries(sorter);
-    brew_pool_run(sorter->pool, n, copy_list, &c);
+    for (size_t i = 0; i < n; i++)
+        if (add_list(sorter, lists[i], err)) return -1;
+    return 0;
+}
+
+typedef struct placing {
+    const brew_places *const *lists;
+    entry *entries;
+    unsigned char *data; // NULL: they stay
+} placing;
+
+static void place_list(void *arg, size_t task, int worker) {
+    const placing *c = arg;
+    const brew_places *list = c->lists[task];
+    entry *e = c->entries;
+    unsigned char *to = c->data;
+    (void)worker;
+    for (size_t i = 0; i < task; i++) {
+        e += c->lists[i]->n;
+        if (to) to += c->lists[i]->bytes;
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        const unsigned char *at = list->at[i];
+        size_t len = 4 + (size_t)brew_sort_len(at);
+        if (to) at = memcpy(to, at, len);
+        if (to) to += len;
+        e[i] = entry_of(at);
+    }
+}
+
+int brew_sorter_add_places(brew_sorter *sorter, const brew_places *const *lists, size_t n,
+                           bool stay, brew_err *err) {
+    size_t strings = 0, bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        strings += lists[i]->n;
+        bytes += lists[i]->bytes;
+        if (lists[i]->longest > sorter->slab.bytes / 4)
+            return too_long(sorter, lists[i]->longest, err);
+    }
+    placing c = {.lists = lists};
+    if (!stay) c.data = (unsigned char *)sorter->slab.ptr + sorter->data_bytes;
+    if ((c.entries = extend(sorter, strings, stay ? 0 : bytes))) {
+        brew_pool_run(sorter->pool, n, place_list, &c);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < lists[i]->n; k++) {
+            const unsigned char *at = lists[i]->at[k];
+            if (brew_sorter_add(sorter, at + 4, brew_sort_len(at), err)) return -1;
+        }
     return 0;
 }
 
@@ -332,7 +387,7 @@ int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *l
     return 1;
 }
 
-ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, const unsigned char **out, size_t max,
+ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, unsigned char **out, size_t max,
                                 brew_buf *copies, brew_err *err) {
     size_t n = 0, at = 0;
     int got = 1;
@@ -340,7 +395,8 @@ ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, const unsigned char **out, 
     if (!sorter->n_runs) { // short strings apart, they stay where they are
         const entry *e = entries(sorter) + sorter->next_entry;
         size_t left = sorter->n_entries - sorter->next_entry;
-        for (max = max < left ? max : left; n < max && !is_short(&e[n]); n++) out[n] = e[n].at;
+        for (max = max < left ? max : left; n < max && !is_short(&e[n]); n++)
+            out[n] = (unsigned char *)(uintptr_t)e[n].at;
         sorter->next_entry += n;
         if (n || !max) return (ptrdiff_t)n;
     }
@@ -352,6 +408,6 @@ ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, const unsigned char **out, 
         brew_buf_add(copies, bytes - 4, 4 + len);
     }
     for (size_t i = 0; i < n; i++, at += 4 + brew_sort_len(out[i - 1]))
-        out[i] = (const unsigned char *)copies->ptr + at;
+        out[i] = (unsigned char *)copies->ptr + at;
     return got < 0 ? -1 : (ptrdiff_t)n;
 }

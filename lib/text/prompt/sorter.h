@@ -14,6 +14,7 @@
 #ifndef BREW_TEXT_SORTER_H
 #define BREW_TEXT_SORTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,12 @@ static inline void brew_strings_reset(brew_strings *strings) {
     strings->n = strings->longest = 0;
 }
 
+// Strings that stand somewhere, each behind its length.
+typedef struct brew_places {
+    unsigned char **at;       // [n]
+    size_t n, bytes, longest; // bytes: of all, with their lengths
+} brew_places;
+
 enum { BREW_SORTER_MIN = 1 << 16 }; // bytes; a smaller limit is taken as this
 
 // The pool, on which memory is sorted, may be NULL.
@@ -61,12 +68,17 @@ int brew_sorter_add(brew_sorter *sorter, const void *bytes, size_t len, brew_err
 // Adds the strings of n lists, which the pool's threads copy.
 int brew_sorter_add_lists(brew_sorter *sorter, const brew_strings *const *lists, size_t n,
                           brew_err *err);
+// The same from n lists of places. stay: the strings stay where they are, and must until the sorter is freed; it
+// only points to them.
+int brew_sorter_add_places(brew_sorter *sorter, const brew_places *const *lists, size_t n,
+                           bool stay, brew_err *err);
 int brew_sorter_finish(brew_sorter *sorter, brew_err *err);
 // The next string, valid until the next call: 1, 0 at the end, -1 on error.
 int brew_sorter_next(brew_sorter *sorter, const unsigned char **bytes, size_t *len, brew_err *err);
 // Up to max of the next strings, each behind its length (brew_sort_len): how many, 0 at the end, -1 on error.
-// What does not stay where it is, is kept in `copies`, and valid until that changes.
-ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, const unsigned char **out, size_t max,
+// If `copies` is empty afterwards, they stay where they are until the sorter is freed; otherwise they stand in
+// there. Who does not rewind may write over them, with strings that are no longer.
+ptrdiff_t brew_sorter_next_many(brew_sorter *sorter, unsigned char **out, size_t max,
                                 brew_buf *copies, brew_err *err);
 int brew_sorter_rewind(brew_sorter *sorter, brew_err *err);
 size_t brew_sorter_runs(const brew_sorter *sorter); // written; 0: all was in memory

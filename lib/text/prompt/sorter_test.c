@@ -95,7 +95,8 @@ static void test_many(size_t memory, brew_pool *pool) {
     }
     brew_sorter_finish(one, &err);
     brew_sorter_finish(many, &err);
-    const unsigned char *strings[TAKEN], *want;
+    unsigned char *strings[TAKEN];
+    const unsigned char *want;
     size_t len, n = 0, differ = 0;
     brew_buf copies = {0};
     ptrdiff_t got;

@@ -1,5 +1,5 @@
 // Private to what sorts rows as byte strings: numbers big-endian, times with the sign flipped, ids ended
-// by a NUL, so that memcmp gives the order wanted.
+// by a NUL, so that memcmp gives the order wanted. Behind an id there are always seven bytes more.
 #ifndef BREW_TEXT_SORTKEY_H
 #define BREW_TEXT_SORTKEY_H
 
@@ -47,6 +47,14 @@ static inline uint64_t brew_key_bits(double value) {
     return bits;
 }
 
+// How many of the first max bytes of two strings are equal.
+static inline size_t brew_key_alike(const char *a, const char *b, size_t max) {
+    size_t n = 0;
+    while (max - n >= 8 && !memcmp(a + n, b + n, 8)) n += 8;
+    while (n < max && a[n] == b[n]) n++;
+    return n;
+}
+
 // Reading back what was written by the functions above.
 typedef struct brew_key_cursor {
     const char *at;
@@ -78,9 +86,21 @@ static inline double brew_key_take_double(brew_key_cursor *c) {
     return value;
 }
 
+// strlen of what is mostly short, and has seven more bytes behind its NUL that may be read.
+static inline size_t brew_key_id_len(const char *id) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t word;
+    memcpy(&word, id, sizeof word);
+    word = (word - ones) & ~word & ones << 7; // the lowest bit set is that of the first byte of 0
+    if (word) return (size_t)__builtin_ctzll(word) / 8;
+#endif
+    return strlen(id);
+}
+
 static inline const char *brew_key_take_id(brew_key_cursor *c, size_t *len) {
     const char *id = c->at;
-    *len = strlen(id);
+    *len = brew_key_id_len(id);
     c->at += *len + 1;
     return id;
 }

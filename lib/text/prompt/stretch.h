@@ -6,8 +6,8 @@
 //         use(round.stretches[0 ... round.n - 1]);
 //     brew_round_release(&round);
 //
-// A stretch knows the string before it, which may be of the same entity. Strings stand behind their lengths
-// (brew_sort_len) and are valid until the next round.
+// A stretch knows the string before it, which may be of the same entity, by a copy. Strings stand behind their lengths
+// (brew_sort_len) and are valid until the next round, or longer: see brew_sorter_next_many.
 #ifndef BREW_TEXT_STRETCH_H
 #define BREW_TEXT_STRETCH_H
 
@@ -16,10 +16,11 @@
 enum { BREW_STRETCH = 4096 }; // strings, at most
 
 typedef struct brew_stretch {
-    const unsigned char *last;                  // the string before, or NULL
-    const unsigned char *strings[BREW_STRETCH]; // [n]
+    const unsigned char *last;            // the string before, or NULL
+    unsigned char *strings[BREW_STRETCH]; // [n]
     size_t n;
     brew_buf copies; // of those that do not stay where they are
+    brew_buf end;    // a copy of the last of them
 } brew_stretch;
 
 typedef struct brew_round {
