@@ -73,8 +73,9 @@ static size_t common_prefix(const part *p, size_t from) {
 static void go_deeper(part *p) {
     entry *e = p->e;
     size_t ended = 0, done = 0, next = p->depth + 8;
+    for (size_t i = 0; i < AHEAD && i < p->n; i++) __builtin_prefetch(e[i].at + next);
     for (size_t i = 0; i < p->n; i++) {
-        if (i + AHEAD < p->n) __builtin_prefetch(e[i + AHEAD].at);
+        if (i + AHEAD < p->n) __builtin_prefetch(e[i + AHEAD].at + next);
         if (brew_sort_len(e[i].at) <= next) swap(&e[ended++], &e[i]);
     }
     for (size_t len = p->depth; done < ended; len++)
