@@ -3,12 +3,14 @@
 // whose order is the order wanted:
 //
 //     by unit:    hash | log | member NUL | item NUL | key | time | action + 1 | rest
-//     by item:    hash of item | table | item NUL | time | member NUL | log | key | action + 1 | rest
+//     by item:    hash of item | table | item NUL | time | member NUL | log | key | action + 1 | rest | room
 //     by member:  hash of member | member NUL | time | log | key | item NUL | action + 1 | rest | history
 //
-// with numbers big-endian and the sign of a time flipped. So ties are decided by contents alone. The key
-// is the request and the further key columns, each ended by NUL, and empty for logs without units; the
-// rest is the weight, the split and the context, as far as the log has them (event_rows.h).
+// A row by member is written over the same row by item, whose room makes it long enough: between these two
+// sorts nothing is copied as long as it is in memory. Numbers are big-endian, the sign of a time flipped, so
+// that ties are decided by contents alone. The key is the request and the further key columns, each ended
+// by NUL, and empty for logs without units; the rest is the weight, the split and the context, as far as
+// the log has them (event_rows.h).
 #include "text/prompt/events.h"
 
 #include <stdlib.h>
