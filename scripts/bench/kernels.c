@@ -96,10 +96,10 @@ static void bench_quantised(brew_backend *be, enum brew_dtype scheme, int64_t m)
         const char *name;
         int64_t n, c;
         bool gated;
-    } list[] = {{"q,k,v", 960, WIDTH},
-                {"o", WIDTH, WIDTH},
+    } list[] = {{"q,k,v", 960, WIDTH, false},
+                {"o", WIDTH, WIDTH, false},
                 {"gate,up", MLP, WIDTH, true},
-                {"down", WIDTH, MLP}};
+                {"down", WIDTH, MLP, false}};
     brew_operand a[4], out = operand_of(be, m, MLP);
     brew_weight *w[4];
     struct best t[4] = {0}, round[4] = {0};
@@ -224,7 +224,7 @@ static void bench_rows(brew_backend *be, int64_t m) {
     for (int i = 0; i < REPEATS; i++) {
         start(&t[0]), train->swiglu(be, x, m, MLP, &operand), stop(&t[0]);
         start(&t[1]), train->swiglu_back(be, x, y, m, MLP, out, h), stop(&t[1]);
-        start(&t[2]), train->operand_rows(be, &operand, m, h), stop(&t[2]);
+        start(&t[2]), train->operand_rows(be, &operand, NULL, m, h), stop(&t[2]);
         start(&t[3]), train->norm_back(be, x, m, WIDTH, x, 1e-5, y, out, h), stop(&t[3]);
         start(&t[4]), train->rotate(be, &shape, x, m, positions, NULL, NULL, 1e-5, rope, out),
             stop(&t[4]);
@@ -288,7 +288,7 @@ static void bench_star(brew_backend *be, int64_t query, int64_t items, int64_t l
         start(&t[0]);
         ops->train->attend_keep(be, &shape, &layout, 0.125, 0, NULL, qkv, &out, lse);
         stop(&t[0]);
-        ops->train->operand_rows(be, &out, rows, values);
+        ops->train->operand_rows(be, &out, NULL, rows, values);
         start(&t[1]);
         ops->train->attend_back(be, &shape, &layout, 0.125, 0, NULL, qkv, values, lse, dout, dqkv);
         stop(&t[1]);

@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
     brew_model *model = dir ? brew_model_open(dir, be, &err) : NULL;
     brew_quality quality = {0};
     double start = cpu();
-    int failed = model ? brew_quality_of(model, &star, NULL, &quality, NULL, &err) : -1;
+    int failed = model ? brew_quality_of(model, &star, &quality, NULL, &err) : -1;
     double scoring = cpu() - start;
     size_t groups = failed ? 0 : (size_t)brew_model_config(model)->layers * BREW_GROUPS;
     double *values = brew_calloc(groups + 1, sizeof *values);
