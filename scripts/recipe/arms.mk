@@ -12,7 +12,7 @@
 # To a quarter, TOTAL tokens more:
 #   quarter   gradual goes on, in four more cuts
 #   quarter-oneshot   all eight cuts at once, then 2 TOTAL tokens
-# gradual and quarter end with FP8 and INT8. BASE is asked once about the train records that all arms draw from.
+# Small cuts are healed gently (lr 5e-5), large ones not (2e-4). gradual and quarter end with FP8 and INT8. BASE is asked once about the train records that all arms draw from.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build
 OUT ?= $(BUILD)/recipe/arms
@@ -38,7 +38,7 @@ tables: $(OUT)/half.tsv $(OUT)/quarter.tsv
 # once and linked.
 chain = $(if $(filter-out common,$(1)),test -e $(OUT)/$(1) || cp -al $(OUT)/common $(OUT)/$(1); )\
     $(MAKE) -f scripts/recipe/go-small.mk BUILD=$(BUILD) OUT=$(OUT)/$(1) BASE=$(BASE) TRAINED=1 JOBS=$(JOBS) \
-    SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=2e-4 \
+    SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=5e-5 \
     STEPS="$(2)" STEP_TOKENS=$(3) $(4)
 part := $(shell expr $(TOTAL) / 4)
 
@@ -49,7 +49,7 @@ gradual:
 	+$(call chain,$@,$(HALF),$(part))
 	cp $(OUT)/$@/stages.tsv $(OUT)/half-stages.tsv
 oneshot:
-	+$(call chain,$@,$(HALF_AT_ONCE),$(TOTAL),$(OUT)/$@/1.scores.jsonl)
+	+$(call chain,$@,$(HALF_AT_ONCE),$(TOTAL),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
 norepair:
 	+$(call chain,$@,$(HALF),$(part),PRUNE=--no-repair $(OUT)/$@/4.scores.jsonl)
 labels:
@@ -63,7 +63,7 @@ quarter: gradual
 	+$(call chain,gradual,$(HALF) $(QUARTER),$(part))
 	cp $(OUT)/gradual/stages.tsv $(OUT)/quarter-stages.tsv
 quarter-oneshot:
-	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)),$(OUT)/$@/1.scores.jsonl)
+	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
 
 # Gradual beside the others: paired differences are gradual less each of them.
 judge = $(bin)/brew-eval -q --static --json --task $(OUT)/gradual/films.task.json \
