@@ -53,10 +53,6 @@ static moment moment_of(const unsigned char *string) {
     return m;
 }
 
-static bool begin_alike(const unsigned char *a, const unsigned char *b, size_t len) {
-    return brew_sort_len(a) >= len && brew_sort_len(b) >= len && !memcmp(a + 4, b + 4, len);
-}
-
 static void change(const brew_asof *asof, const moment *m, uint64_t *counts) {
     brew_key_cursor c = m->rest;
     size_t s = brew_key_take_u8(&c), action = brew_key_take_u8(&c);
@@ -72,11 +68,11 @@ static void add_tail(void *arg, size_t task, int worker) {
     size_t len = moment_of(end).entity_len, k = s->in->n;
     (void)worker;
     memset(s->tail, 0, r->n_counts * sizeof *s->tail);
-    while (k && begin_alike(end, s->in->strings[k - 1], len)) {
+    while (k && brew_stretch_alike(end, s->in->strings[k - 1]) >= len) {
         moment m = moment_of(s->in->strings[--k]);
         if (m.change) change(r->asof, &m, s->tail);
     }
-    s->whole = !k && s->in->last && begin_alike(end, s->in->last, len);
+    s->whole = !k && s->in->last && brew_stretch_alike(end, s->in->last) >= len;
 }
 
 // May a question of one side count events of another?
@@ -143,7 +139,7 @@ static void pass_stretch(void *arg, size_t task, int worker) {
         if (k + AHEAD < s->in->n) __builtin_prefetch(s->in->strings[k + AHEAD]);
         moment m = moment_of(s->in->strings[k]);
         if (!last || m.entity_len != entity_len ||
-            !begin_alike(last, s->in->strings[k], entity_len))
+            brew_stretch_alike(last, s->in->strings[k]) < entity_len)
             memset(s->before, 0, r->n_counts * sizeof *s->before);
         last = s->in->strings[k];
         entity_len = m.entity_len;

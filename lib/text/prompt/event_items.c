@@ -36,12 +36,6 @@ typedef struct run {
     passing passing; // behind the last string that has passed
 } run;
 
-// How many bytes two strings have in common.
-static size_t alike(const unsigned char *a, const unsigned char *b) {
-    size_t a_len = brew_sort_len(a), b_len = brew_sort_len(b);
-    return brew_key_alike((const char *)a + 4, (const char *)b + 4, a_len < b_len ? a_len : b_len);
-}
-
 // Readies the event at `place` for the next sorts. Whether it is kept.
 static bool emit(const brew_item_pass *pass, stretch *s, const brew_row *row,
                  unsigned char *place) {
@@ -87,7 +81,7 @@ static void pass_stretch(void *arg, size_t task, int worker) {
     for (size_t k = 0; k < s->in->n; last = s->in->strings[k++]) {
         unsigned char *now = s->in->strings[k];
         if (k + AHEAD < s->in->n) __builtin_prefetch(s->in->strings[k + AHEAD]);
-        size_t common = last ? alike(last, now) : 0;
+        size_t common = last ? brew_stretch_alike(last, now) : 0;
         brew_item_lens lens = brew_row_of_item(pass->task, now, &row);
         bool same = common >= lens.item, same_time = common >= lens.item + 8,
              duplicate = common >= lens.event;

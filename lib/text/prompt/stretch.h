@@ -12,6 +12,7 @@
 #define BREW_TEXT_STRETCH_H
 
 #include "text/prompt/sorter.h"
+#include "text/prompt/sortkey.h"
 
 enum { BREW_STRETCH = 4096 }; // strings, at most
 
@@ -28,6 +29,12 @@ typedef struct brew_round {
     size_t most, n;
     brew_buf last; // the string before the round
 } brew_round;
+
+// How many bytes two strings have in common.
+static inline size_t brew_stretch_alike(const unsigned char *a, const unsigned char *b) {
+    size_t a_len = brew_sort_len(a), b_len = brew_sort_len(b);
+    return brew_key_alike((const char *)a + 4, (const char *)b + 4, a_len < b_len ? a_len : b_len);
+}
 
 // For so many threads: two stretches each, one alone without others.
 void brew_round_init(brew_round *round, int threads);
