@@ -60,9 +60,10 @@ says '^time of an item: .* measured$' "without requests, too"
 exits 0 "a layer by name, without calibration" brew-prune -q -m "$tiny" -o less --layers 0
 is "$(config less num_hidden_layers)" $((layers - 1)) "is gone"
 exits 0 "a layer by damage" brew-prune -v -m "$tiny" -o chosen --layers 0.5 calib.tar
-says 'without layer 1: log loss [-+][0-9.]*, AUC ' "which is told"
-is "$(jq -c '.[-1].arguments.layers_damage | map(keys | join(" "))' chosen/brew.json)" '["auc logloss","auc logloss"]' \
-    "and kept"
+says 'without layer 1: divergence [0-9.]*, log loss [-+][0-9.]*, AUC ' "which is told"
+says '^without the layers that go: divergence ' "and what they do together"
+is "$(jq -c '.[-1].arguments | .layers_damage + [.layers_damage_together] | map(keys | join(" ")) | unique' chosen/brew.json)" \
+    '["auc divergence logloss"]' "and kept"
 is "$(config chosen num_hidden_layers)" $((layers / 2)) "and as many stay as asked for"
 
 exits 0 "a plan" brew-prune -m "$tiny" --mlp 0.5 --plan calib.tar

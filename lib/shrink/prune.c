@@ -16,20 +16,6 @@ int64_t brew_prune_neurons(const brew_config *config, double share, int64_t mult
 
 // ---- layers ----
 
-// The layers whose absence costs least log loss are skipped; of equals the later one.
-static void skip_least(struct brew_prune_job *job, int64_t gone) {
-    int64_t n = job->config->layers;
-    memset(job->skip, 0, (size_t)n * sizeof *job->skip);
-    for (; gone > 0; gone--) {
-        int64_t least = -1;
-        for (int64_t l = n - 1; l >= 0; l--)
-            if (!job->skip[l] &&
-                (least < 0 || job->out->damage[l].logloss < job->out->damage[least].logloss))
-                least = l;
-        job->skip[least] = true;
-    }
-}
-
 static int cut_layers(struct brew_prune_job *job, brew_err *err) {
     const brew_prune_options *o = job->options;
     int64_t n = job->config->layers, kept = 0;
@@ -44,12 +30,9 @@ static int cut_layers(struct brew_prune_job *job, brew_err *err) {
             job->skip[l] = true;
     }
     int64_t keep = o->shape ? o->shape->layers : (int64_t)floor(o->layers * (double)n + 0.5);
-    if (!status && !o->gone_layers && keep < n) {
-        job->out->n_damage = n;
-        job->out->damage = brew_calloc((size_t)n, sizeof *job->out->damage);
-        status = brew_quality_damage(job->model, job->star, job->out->damage, err);
-        if (!status) skip_least(job, n - (keep < 1 ? 1 : keep));
-    }
+    if (!status && !o->gone_layers && keep < n)
+        status = brew_layers_choose(job->model, job->star, n - (keep < 1 ? 1 : keep), job->skip,
+                                    &job->out->absence, err);
     for (int64_t l = 0; l < n; l++)
         if (!job->skip[l]) list[kept++] = l;
     if (!status && !kept) status = brew_fail(err, BREW_USAGE, "no layer would stay");
@@ -182,7 +165,7 @@ int brew_prune(brew_model *model, const brew_modeldir *dir, const brew_config *c
 
 void brew_pruned_release(brew_pruned *pruned) {
     brew_repaired_release(&pruned->repaired, pruned->cut.n_layers);
-    free(pruned->damage);
+    brew_absence_release(&pruned->absence);
     brew_cut_release(&pruned->cut);
     *pruned = (brew_pruned){0};
 }

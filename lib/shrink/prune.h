@@ -1,17 +1,16 @@
 // Choosing a cut by what a calibration stream shows, and repairing what it leaves.
 //
-// In this order: layers are ranked by the damage their absence does to the answers (log loss, each left
-// out alone), and the least missed go; then heads and neurons by importance (shrink/importance.h,
-// shrink/taylor.h) in the model without those layers, and channels (shrink/width.h). Of heads, whole kv groups or equally many query heads
-// in every group go, whichever loses less importance. Then exchanges are tried (shrink/swap.h), and the projections
-// behind the cut are repaired.
+// In this order: the layers that are missed least go (shrink/layers.h); then heads and neurons by importance
+// (shrink/importance.h, shrink/taylor.h) in the model without those layers, and channels (shrink/width.h). Of
+// heads, whole kv groups or equally many query heads in every group go, whichever loses less importance. Then
+// exchanges are tried (shrink/swap.h), and the projections behind the cut are repaired.
 #ifndef BREW_SHRINK_PRUNE_H
 #define BREW_SHRINK_PRUNE_H
 
 #include "base/err.h"
 #include "model/model.h"
 #include "shrink/cut.h"
-#include "shrink/quality.h"
+#include "shrink/layers.h"
 #include "shrink/width.h"
 
 enum brew_importance_kind { BREW_ACTIVATION, BREW_TAYLOR };
@@ -38,9 +37,8 @@ typedef struct brew_prune_options {
 
 typedef struct brew_pruned {
     brew_cut cut;
-    brew_repaired repaired; // of the kept layers; lists of NULL where nothing was repaired
-    brew_damage *damage;    // [n_damage] of each layer's absence; NULL if layers were not ranked
-    int64_t n_damage;
+    brew_repaired repaired;      // of the kept layers; lists of NULL where nothing was repaired
+    brew_absence absence;        // of layers, if they were chosen here
     double heads_lost, mlp_lost; // shares of importance that went, before exchanges
     brew_width_facts width;
     // Sums of squares of what the projections' outputs miss, over all layers: with the columns that were

@@ -163,59 +163,10 @@ int brew_quality_of(brew_model *model, const brew_star *star, brew_quality *qual
     return status;
 }
 
-// Puts one request's label logits behind those of the requests before it.
-static void collect(brew_forward_result *all, const brew_forward_result *one, const brew_star *star,
-                    size_t first, int64_t layers, int64_t total) {
-    int64_t at = all->logit_splits[first], n = one->logit_splits[star->n_answers];
-    size_t bytes = (size_t)n * sizeof(float);
-    for (size_t a = 0; a < star->n_answers; a++)
-        all->logit_splits[first + a + 1] = at + one->logit_splits[a + 1];
-    memcpy(all->label_logits + at, one->label_logits, bytes);
-    for (int64_t l = 0; l < layers; l++)
-        memcpy(all->absent_logits + l * total + at, one->absent_logits + l * n, bytes);
-}
-
-// Requests one by one, so that memory is that of the longest.
-static int forward_absent(brew_model *model, const brew_star *star, int64_t layers, int64_t total,
-                          brew_forward_result *all, brew_err *err) {
-    brew_forward_options options = {.each_absent = true};
-    brew_forward_result result = {0};
-    brew_star one = {0};
-    int status = 0;
-    for (size_t r = 0, first = 0; r < star->n_requests && !status; r++) {
-        brew_star_reset(&one);
-        brew_star_append(&one, star, r);
-        status = brew_model_forward(model, &one, &options, &result, err);
-        if (!status) collect(all, &result, &one, first, layers, total);
-        first += one.n_answers;
-    }
-    brew_star_release(&one);
-    brew_forward_result_release(&result);
-    return status;
-}
-
-int brew_quality_damage(brew_model *model, const brew_star *star, brew_damage *damage,
-                        brew_err *err) {
-    brew_pool *pool = brew_model_backend(model)->pool;
-    int64_t layers = brew_model_config(model)->layers, total = 0;
-    brew_quality whole = {0};
-    for (size_t a = 0; a < star->n_answers; a++) total += brew_star_labels(star, a);
-    size_t n = (size_t)total;
-    brew_forward_result all = {.label_logits = brew_calloc(n + 1, sizeof(float)),
-                               .logit_splits = brew_calloc(star->n_answers + 1, sizeof(int64_t)),
-                               .absent_logits = brew_calloc(n * (size_t)layers + 1, sizeof(float))};
-    int status = forward_absent(model, star, layers, total, &all, err);
-    if (!status) status = judge(star, &all, false, pool, &whole, err);
-    for (int64_t l = 0; l < layers && !status; l++) {
-        brew_quality without = {0};
-        memcpy(all.label_logits, all.absent_logits + l * total, n * sizeof(float));
-        status = judge(star, &all, false, pool, &without, err);
-        damage[l] = (brew_damage){without.logloss - whole.logloss, whole.auc - without.auc};
-        brew_quality_release(&without);
-    }
-    brew_quality_release(&whole);
-    brew_forward_result_release(&all);
-    return status;
+int brew_quality_from(brew_model *model, const brew_star *star, const brew_forward_result *result,
+                      brew_quality *quality, brew_err *err) {
+    *quality = (brew_quality){0};
+    return judge(star, result, false, brew_model_backend(model)->pool, quality, err);
 }
 
 void brew_quality_release(brew_quality *quality) {

@@ -28,14 +28,10 @@ typedef struct brew_quality {
 // engines hand them out whose head is not F32. Release both also after a failure.
 int brew_quality_of(brew_model *model, const brew_star *star, brew_quality *quality,
                     brew_quality *rounded, brew_err *err);
+// The same of logits that are there already.
+int brew_quality_from(brew_model *model, const brew_star *star, const brew_forward_result *result,
+                      brew_quality *quality, brew_err *err);
 void brew_quality_release(brew_quality *quality);
-
-// damage[l]: what it costs to leave out layer l alone; for all L layers at the price of L/2 scorings.
-typedef struct brew_damage {
-    double logloss, auc; // how much the one rises, the other falls (NaN where there is none)
-} brew_damage;
-int brew_quality_damage(brew_model *model, const brew_star *star, brew_damage *damage,
-                        brew_err *err);
 
 // Mean over the answers of the Kullback-Leibler divergence of `to`'s labels from those of `from`, which
 // answered the same requests.

@@ -13,13 +13,23 @@ static void sizes(const brew_pruned *p, const brew_config *config, brew_size *be
     brew_cut_release(&whole);
 }
 
+static void print_damage(FILE *to, const brew_damage *damage) {
+    fprintf(to, "divergence %.5f, log loss %+.5f, AUC %+.5f\n", damage->divergence, damage->logloss,
+            -damage->auc);
+}
+
 void brew_told_print(FILE *to, const brew_pruned *p, const brew_config *c, bool details) {
     const brew_cut *cut = &p->cut;
     brew_size before, after;
     sizes(p, c, &before, &after);
-    for (int64_t l = 0; details && p->damage && l < c->layers; l++)
-        fprintf(to, "without layer %" PRId64 ": log loss %+.5f, AUC %+.5f\n", l,
-                p->damage[l].logloss, -p->damage[l].auc);
+    for (int64_t l = 0; details && l < p->absence.n; l++) {
+        fprintf(to, "without layer %" PRId64 ": ", l);
+        print_damage(to, &p->absence.alone[l]);
+    }
+    if (p->absence.n) {
+        fprintf(to, "without the layers that go: ");
+        print_damage(to, &p->absence.together);
+    }
     fprintf(to,
             "layers %" PRId64 " of %" PRId64 ", heads %" PRId64 " of %" PRId64 ", kv heads %" PRId64
             " of %" PRId64 ", mlp %" PRId64 " of %" PRId64 "\n",
@@ -85,6 +95,14 @@ brew_json *brew_told_facts(const brew_pruned *p, const brew_config *config) {
     return facts;
 }
 
+static brew_json *damage_json(const brew_damage *damage) {
+    brew_json *object = brew_json_new_object();
+    set_real(object, "divergence", damage->divergence);
+    set_real(object, "logloss", damage->logloss);
+    set_real(object, "auc", damage->auc);
+    return object;
+}
+
 brew_json *brew_told_arguments(const brew_pruned *p, const brew_prune_options *options) {
     const brew_cut *cut = &p->cut;
     bool taylor = options->importance == BREW_TAYLOR;
@@ -92,15 +110,12 @@ brew_json *brew_told_arguments(const brew_pruned *p, const brew_prune_options *o
     for (int64_t i = 0; i < cut->n_layers; i++)
         brew_json_push(kept, brew_json_new_int(cut->layers[i]));
     brew_json_set(arguments, "layers_kept", kept);
-    if (p->damage) {
-        brew_json *damage = brew_json_new_array();
-        for (int64_t l = 0; l < p->n_damage; l++) {
-            brew_json *layer = brew_json_new_object();
-            set_real(layer, "logloss", p->damage[l].logloss);
-            set_real(layer, "auc", p->damage[l].auc);
-            brew_json_push(damage, layer);
-        }
-        brew_json_set(arguments, "layers_damage", damage);
+    if (p->absence.n) {
+        brew_json *alone = brew_json_new_array();
+        for (int64_t l = 0; l < p->absence.n; l++)
+            brew_json_push(alone, damage_json(&p->absence.alone[l]));
+        brew_json_set(arguments, "layers_damage", alone);
+        brew_json_set(arguments, "layers_damage_together", damage_json(&p->absence.together));
     }
     set_widths(arguments, cut);
     brew_json_set(arguments, "repair", brew_json_new_bool(options->repair));

@@ -262,7 +262,7 @@ static bool run(int n, const struct plan *plan, int want) {
 
 // The largest relative difference of the losses of two logs, 1 if they have not as many rows.
 static double difference(const char *a, const char *b, const char *key) {
-    char *x = rows(a), *y = rows(b), find[40];
+    char *x = log_rows(a), *y = log_rows(b), find[40];
     double most = 0;
     snprintf(find, sizeof find, "\"%s\":", key);
     const char *p = x ? strstr(x, find) : NULL, *q = y ? strstr(y, find) : NULL;

@@ -96,7 +96,7 @@ static bool same_file(const char *a, const char *b, const char *name) {
 }
 
 // The log's rows, without their seconds.
-static char *rows(const char *dir) {
+static char *log_rows(const char *dir) {
     size_t len;
     char *text = read_all(dir, "metrics.jsonl", &len), *to = text;
     for (char *at = text; at && *at;) {
@@ -113,7 +113,7 @@ static char *rows(const char *dir) {
 }
 
 static bool same_rows(const char *a, const char *b) {
-    char *x = rows(a), *y = rows(b);
+    char *x = log_rows(a), *y = log_rows(b);
     bool same = x && y && *x && !strcmp(x, y);
     free(x);
     free(y);

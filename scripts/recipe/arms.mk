@@ -12,7 +12,10 @@
 # To a quarter, TOTAL tokens more:
 #   quarter   gradual goes on, in four more cuts
 #   quarter-oneshot   all eight cuts at once, then 2 TOTAL tokens
-# Small cuts are healed gently (lr 5e-5), large ones not (2e-4). gradual and quarter end with FP8 and INT8. BASE is asked once about the train records that all arms draw from.
+# gradual and quarter end with FP8 and INT8 (stages.tsv in each); what FP8 costs is measured finely by
+#   fp8       half of the body and its FP8 on all answers of all members
+# Small cuts are healed gently (lr 5e-5), large ones not (2e-4). BASE is asked once about the train records that all
+# arms draw from.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build
 OUT ?= $(BUILD)/recipe/arms
@@ -34,9 +37,9 @@ bin := $(BUILD)/bin
 tables: $(OUT)/half.tsv $(OUT)/quarter.tsv
 	@for t in $^; do column -t -s '	' $$t; echo; done
 
-# $(1): the arm, $(2): its steps, $(3): tokens of a step, $(4): what else differs. What all arms start from is made
-# once and linked.
-chain = $(if $(filter-out common,$(1)),test -e $(OUT)/$(1) || cp -al $(OUT)/common $(OUT)/$(1); )\
+# $(1): the arm, $(2): its steps, $(3): tokens of a step, $(4): what else differs. What arms share is made once and linked.
+from_quarter := gradual
+chain = $(if $(filter-out common,$(1)),test -e $(OUT)/$(1) || cp -al $(OUT)/$(or $(from_$(1)),common) $(OUT)/$(1); )\
     $(MAKE) -f scripts/recipe/go-small.mk BUILD=$(BUILD) OUT=$(OUT)/$(1) BASE=$(BASE) TRAINED=1 JOBS=$(JOBS) \
     SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=5e-5 \
     STEPS="$(2)" STEP_TOKENS=$(3) $(4)
@@ -47,31 +50,49 @@ common:
 gradual oneshot norepair labels quarter-oneshot: common
 gradual:
 	+$(call chain,$@,$(HALF),$(part))
-	cp $(OUT)/$@/stages.tsv $(OUT)/half-stages.tsv
 oneshot:
 	+$(call chain,$@,$(HALF_AT_ONCE),$(TOTAL),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
 norepair:
 	+$(call chain,$@,$(HALF),$(part),PRUNE=--no-repair $(OUT)/$@/4.scores.jsonl)
 labels:
 	+$(call chain,$@,$(HALF),$(part),ALPHA=0 $(OUT)/$@/4.scores.jsonl)
-direct: oneshot
-	@mkdir -p $(OUT)/$@
-	$(bin)/brew-distill --init $(OUT)/oneshot/1/config.json --teacher $(OUT)/oneshot/teacher.tar -o $(OUT)/$@/1 -j $(JOBS) \
-	    --progress --seed $(SEED) $(LEARN) --lr 5e-4 --alpha 0.9 --tokens $(TOTAL) $(OUT)/oneshot/train.tar
-	$(bin)/brew-score -q -j $(JOBS) --precision bf16 -m $(OUT)/$@/1 -o $(OUT)/$@/1.scores.jsonl $(OUT)/oneshot/test.tar
+direct: $(OUT)/direct/1.scores.jsonl
+$(OUT)/direct/1.scores.jsonl: | oneshot
+	@mkdir -p $(@D)
+	$(bin)/brew-distill --init $(OUT)/oneshot/1/config.json --teacher $(OUT)/common/teacher.tar -o $(@D)/1 -j $(JOBS) \
+	    --progress --seed $(SEED) $(LEARN) --lr 5e-4 --alpha 0.9 --tokens $(TOTAL) $(OUT)/common/train.tar
+	$(bin)/brew-score -q -j $(JOBS) --precision bf16 -m $(@D)/1 -o $@ $(OUT)/common/test.tar
 quarter: gradual
-	+$(call chain,gradual,$(HALF) $(QUARTER),$(part))
-	cp $(OUT)/gradual/stages.tsv $(OUT)/quarter-stages.tsv
+	+$(call chain,$@,$(HALF) $(QUARTER),$(part))
 quarter-oneshot:
 	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
 
-# Gradual beside the others: paired differences are gradual less each of them.
-judge = $(bin)/brew-eval -q --static --json --task $(OUT)/gradual/films.task.json \
-    $(foreach a,$(2),--add $(a)=$(OUT)/$(subst .,/,$(a)).scores.jsonl) $(OUT)/gradual/$(1).scores.jsonl \
-    >$(@:.tsv=.json) && scripts/recipe/table $(@:.tsv=.json) gradual.$(1) >$@
-$(OUT)/half.tsv: gradual oneshot norepair labels direct
-	$(call judge,4,gradual.0 oneshot.1 norepair.4 labels.4 direct.1)
-$(OUT)/quarter.tsv: quarter quarter-oneshot
-	$(call judge,8,gradual.0 gradual.4 quarter-oneshot.1)
+# What FP8 does to half of the body, by all answers of all members, those of histories included.
+fp8: $(OUT)/fp8/compare.txt
+	cat $<
+halves := test train
+$(halves:%=$(OUT)/fp8/%.tar): $(OUT)/fp8/%.tar: | gradual
+	@mkdir -p $(@D)
+	$(bin)/brew-promptify -q --task $(OUT)/gradual/films.task.json --split $* --max-history 50 --questions 100 | \
+	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
+$(OUT)/fp8/fp8/model.safetensors: | gradual
+	$(bin)/brew-quantize -q -m $(OUT)/gradual/4 -o $(@D) --scheme fp8
+ask = $(bin)/brew-score -q -j $(JOBS) --precision bf16 --teacher-stream $@ -o $(@:.tar=.scores.jsonl) $(filter %.tar,$^)
+$(halves:%=$(OUT)/fp8/%.bf16.tar): %.bf16.tar: %.tar
+	$(ask) -m $(OUT)/gradual/4
+$(halves:%=$(OUT)/fp8/%.fp8.tar): %.fp8.tar: %.tar $(OUT)/fp8/fp8/model.safetensors
+	$(ask) -m $(OUT)/fp8/fp8
+$(OUT)/fp8/compare.txt: $(foreach t,bf16 fp8,$(halves:%=$(OUT)/fp8/%.$(t).tar))
+	for t in bf16 fp8; do scripts/recipe/answers $(halves:%=$(@D)/%.$$t.tar) >$(@D)/$$t.jsonl || exit; done
+	$(bin)/brew-eval -q -o $@ --compare $(@D)/bf16.jsonl $(@D)/fp8.jsonl
 
-.PHONY: tables common gradual oneshot norepair labels direct quarter quarter-oneshot
+# Beside the others: paired differences are the first less each of them.
+judge = $(bin)/brew-eval -q --static --json --task $(OUT)/common/films.task.json -o $(@:.tsv=.json) \
+    $(foreach a,$(2),--add $(a)=$(OUT)/$(subst .,/,$(a)).scores.jsonl) $(OUT)/$(subst .,/,$(1)).scores.jsonl && \
+    scripts/recipe/table $(@:.tsv=.json) $(1) >$@
+$(OUT)/half.tsv: gradual oneshot norepair labels direct
+	$(call judge,gradual.4,gradual.0 oneshot.1 norepair.4 labels.4 direct.1)
+$(OUT)/quarter.tsv: quarter quarter-oneshot
+	$(call judge,quarter.8,quarter.0 quarter.4 quarter-oneshot.1)
+
+.PHONY: tables common gradual oneshot norepair labels direct quarter quarter-oneshot fp8

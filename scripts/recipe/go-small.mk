@@ -115,9 +115,9 @@ $(OUT)/eval.json: $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl)
 	$(bin)/brew-eval -q --static --task $(TASK) --json -o $@ \
 	    $(foreach s,$(filter-out 0,$(all_stages)),--add $(s)=$(OUT)/$(s).scores.jsonl) $<
 $(OUT)/stages.jsonl: $(OUT)/eval.json
-	scripts/recipe/stages $(bin) $(OUT) "$(STEPS)" $(all_stages) >$@
+	scripts/recipe/stages $(bin) $(OUT) "$(STEPS)" $(all_stages) >$@.part && mv $@.part $@
 $(OUT)/stages.tsv: $(OUT)/stages.jsonl
-	scripts/recipe/stages --tsv $< >$@
+	scripts/recipe/stages --tsv $< >$@.part && mv $@.part $@
 
 .PHONY: stages
 .SECONDARY:
