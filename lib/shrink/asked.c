@@ -1,6 +1,5 @@
 #include "shrink/asked.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,10 +81,10 @@ int brew_asked_count_parse(double *count, const char *text, brew_err *err) {
 
 // ---- a target's shape ----
 
-static int64_t layers_left(const brew_asked_layers *layers, int64_t n) {
-    if (!layers->gone) return (int64_t)fmax(1, floor(layers->share * (double)n + 0.5));
+static int64_t layers_left(const brew_asked_layers *layers, const brew_config *config) {
+    if (!layers->gone) return brew_prune_layers(config, layers->share);
     int64_t left = 0;
-    for (int64_t l = 0; l < n; l++) {
+    for (int64_t l = 0; l < config->layers; l++) {
         bool gone = false;
         for (int64_t i = 0; i < layers->n_gone; i++) gone |= layers->gone[i] == l;
         left += !gone;
@@ -114,8 +113,7 @@ static double parameters_of(const void *arg, const brew_shape *shape) {
 
 int brew_asked_shape(const brew_asked_target *target, const brew_config *config, brew_shape *shape,
                      double *reckoned, brew_err *err) {
-    brew_wish wish = {.layers =
-                          target->layers_given ? layers_left(target->layers, config->layers) : 0,
+    brew_wish wish = {.layers = target->layers_given ? layers_left(target->layers, config) : 0,
                       .heads = target->heads,
                       .mlp = target->mlp,
                       .multiple = target->multiple,

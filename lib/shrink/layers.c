@@ -7,9 +7,12 @@
 #include "base/mem.h"
 #include "shrink/quality.h"
 
+enum { ANSWERS = 512 }; // as many say enough
+
 struct search {
     brew_model *model;
-    const brew_star *star;
+    brew_star star;            // the requests that are asked
+    bool known;                // whether any of their items' answers are
     int64_t layers, labels;    // L, and label logits of all answers
     brew_forward_result whole; // of the model as it is; absent_logits of each layer
     brew_quality quality;      // likewise
@@ -19,6 +22,18 @@ struct search {
     double *cost;
     int64_t *gone;
 };
+
+// As many requests, evenly drawn, as it takes for so many answers.
+static void draw(struct search *s, const brew_star *star) {
+    size_t n = star->n_requests, answers = star->n_answers, want = n;
+    if (answers > ANSWERS) want = (n * ANSWERS + answers - 1) / answers;
+    for (size_t r = 0; r < n; r++) {
+        if (r * want % n >= want) continue;
+        brew_star_append(&s->star, star, r);
+        size_t items = brew_star_items(star, r), first = (size_t)star->answer_splits[r];
+        for (size_t i = 0; i < items; i++) s->known |= star->targets[first + i] >= 0;
+    }
+}
 
 // ---- each layer alone ----
 
@@ -38,11 +53,11 @@ static int forward_absent(struct search *s, brew_err *err) {
     brew_forward_result result = {0};
     brew_star one = {0};
     int status = 0;
-    for (size_t r = 0; r < s->star->n_requests && !status; r++) {
+    for (size_t r = 0; r < s->star.n_requests && !status; r++) {
         brew_star_reset(&one);
-        brew_star_append(&one, s->star, r);
+        brew_star_append(&one, &s->star, r);
         status = brew_model_forward(s->model, &one, &options, &result, err);
-        if (!status) collect(s, &result, s->star->answer_splits[r], one.n_answers);
+        if (!status) collect(s, &result, s->star.answer_splits[r], one.n_answers);
     }
     brew_star_release(&one);
     brew_forward_result_release(&result);
@@ -70,12 +85,18 @@ static double divergence(const float *of, const float *x, int64_t n) {
     return kl;
 }
 
+static int judge(struct search *s, const brew_forward_result *result, brew_quality *quality,
+                 brew_err *err) {
+    *quality = (brew_quality){.logloss = NAN, .auc = NAN};
+    return s->known ? brew_quality_from(s->model, &s->star, result, quality, err) : 0;
+}
+
 static int damage_of(struct search *s, float *logits, brew_damage *damage, brew_err *err) {
     const int64_t *splits = s->whole.logit_splits;
-    size_t n = s->star->n_answers;
+    size_t n = s->star.n_answers;
     brew_forward_result result = {.label_logits = logits, .logit_splits = s->whole.logit_splits};
-    brew_quality quality = {0};
-    if (brew_quality_from(s->model, s->star, &result, &quality, err)) return -1;
+    brew_quality quality;
+    if (judge(s, &result, &quality, err)) return -1;
     *damage = (brew_damage){.logloss = quality.logloss - s->quality.logloss,
                             .auc = s->quality.auc - quality.auc};
     for (size_t a = 0; a < n; a++)
@@ -87,8 +108,7 @@ static int damage_of(struct search *s, float *logits, brew_damage *damage, brew_
 }
 
 static int ask_each(struct search *s, brew_err *err) {
-    if (forward_absent(s, err) || brew_quality_from(s->model, s->star, &s->whole, &s->quality, err))
-        return -1;
+    if (forward_absent(s, err) || judge(s, &s->whole, &s->quality, err)) return -1;
     for (int64_t l = 0; l < s->layers; l++) {
         if (damage_of(s, s->whole.absent_logits + l * s->labels, &s->out->alone[l], err)) return -1;
         s->beside[l] = s->out->alone[l];
@@ -100,7 +120,7 @@ static int ask_each(struct search *s, brew_err *err) {
 static int ask(struct search *s, const bool *skip, brew_damage *damage, brew_err *err) {
     brew_forward_options options = {.skip = skip};
     brew_forward_result result = {0};
-    int status = brew_model_forward(s->model, s->star, &options, &result, err);
+    int status = brew_model_forward(s->model, &s->star, &options, &result, err);
     if (!status) status = damage_of(s, result.label_logits, damage, err);
     brew_forward_result_release(&result);
     s->out->asked++;
@@ -136,22 +156,23 @@ static int take_one(struct search *s, int64_t n, bool *skip, brew_err *err) {
 int brew_layers_choose(brew_model *model, const brew_star *star, int64_t gone, bool *skip,
                        brew_absence *absence, brew_err *err) {
     size_t layers = (size_t)brew_model_config(model)->layers, labels = 0;
-    for (size_t a = 0; a < star->n_answers; a++) labels += (size_t)brew_star_labels(star, a);
     struct search s = {.model = model,
-                       .star = star,
                        .layers = (int64_t)layers,
-                       .labels = (int64_t)labels,
                        .out = absence,
                        .beside = brew_calloc(layers, sizeof *s.beside),
                        .cost = brew_calloc(layers, sizeof *s.cost),
                        .gone = brew_calloc(layers, sizeof *s.gone)};
+    draw(&s, star);
+    for (size_t a = 0; a < s.star.n_answers; a++) labels += (size_t)brew_star_labels(&s.star, a);
+    s.labels = (int64_t)labels;
     s.whole.label_logits = brew_calloc(labels + 1, sizeof(float));
-    s.whole.logit_splits = brew_calloc(star->n_answers + 1, sizeof(int64_t));
+    s.whole.logit_splits = brew_calloc(s.star.n_answers + 1, sizeof(int64_t));
     s.whole.absent_logits = brew_calloc(labels * layers + 1, sizeof(float));
     *absence =
         (brew_absence){.n = (int64_t)layers, .alone = brew_calloc(layers, sizeof *absence->alone)};
     int status = ask_each(&s, err);
     for (int64_t n = 0; n < gone && !status; n++) status = take_one(&s, n, skip, err);
+    brew_star_release(&s.star);
     brew_quality_release(&s.quality);
     brew_forward_result_release(&s.whole);
     free(s.beside);

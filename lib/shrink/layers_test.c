@@ -87,10 +87,40 @@ static void test_choice(const char *name) {
     close_model(&o);
 }
 
+// Of many answers a part is asked, and none need be known.
+static void test_many(void) {
+    struct opened o;
+    golden g = {0};
+    brew_star one = {0}, many = {0};
+    brew_err err = {0};
+    brew_absence of_one = {0}, of_many = {0};
+    bool skip[LAYERS] = {false}, too[LAYERS] = {false}, same = true;
+    if (!ok(open_model(&o, "testdata/models/qwen3", "ref", BREW_PRECISION_F32, 2), "qwen3 opens") ||
+        golden_load(&g, "testdata/models/qwen3/golden.json", SIZE_MAX, &err) < 0)
+        return;
+    brew_star_append(&one, &g.star, 0);
+    while (many.n_answers < 1200) brew_star_append(&many, &g.star, 0);
+    ok(!brew_layers_choose(o.model, &one, 1, skip, &of_one, &err) &&
+           !brew_layers_choose(o.model, &many, 1, too, &of_many, &err),
+       "  layers are chosen without known answers");
+    ok(isnan(of_one.together.logloss) && isnan(of_one.together.auc), "  whose log loss is unknown");
+    for (int l = 0; l < LAYERS; l++)
+        same = same && near(of_one.alone[l].divergence, of_many.alone[l].divergence);
+    ok(same, "  a part of %zu answers says what one request of %zu does", many.n_answers,
+       one.n_answers);
+    brew_absence_release(&of_one);
+    brew_absence_release(&of_many);
+    brew_star_release(&one);
+    brew_star_release(&many);
+    golden_release(&g);
+    close_model(&o);
+}
+
 int main(void) {
     test_choice("llama-scaled");
     test_choice("mistral");
     test_choice("qwen2");
     test_choice("qwen3");
+    test_many();
     return tap_done();
 }

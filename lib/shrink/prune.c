@@ -8,6 +8,10 @@
 #include "shrink/prune_parts.h"
 #include "shrink/taylor.h"
 
+int64_t brew_prune_layers(const brew_config *config, double share) {
+    return (int64_t)fmax(1, floor(share * (double)config->layers + 0.5));
+}
+
 int64_t brew_prune_neurons(const brew_config *config, double share, int64_t multiple) {
     int64_t n = (int64_t)floor(share * (double)config->mlp / (double)multiple + 0.5) * multiple;
     if (n < multiple) n = multiple;
@@ -29,10 +33,10 @@ static int cut_layers(struct brew_prune_job *job, brew_err *err) {
         else
             job->skip[l] = true;
     }
-    int64_t keep = o->shape ? o->shape->layers : (int64_t)floor(o->layers * (double)n + 0.5);
+    int64_t keep = o->shape ? o->shape->layers : brew_prune_layers(job->config, o->layers);
     if (!status && !o->gone_layers && keep < n)
-        status = brew_layers_choose(job->model, job->star, n - (keep < 1 ? 1 : keep), job->skip,
-                                    &job->out->absence, err);
+        status =
+            brew_layers_choose(job->model, job->star, n - keep, job->skip, &job->out->absence, err);
     for (int64_t l = 0; l < n; l++)
         if (!job->skip[l]) list[kept++] = l;
     if (!status && !kept) status = brew_fail(err, BREW_USAGE, "no layer would stay");

@@ -47,7 +47,9 @@ typedef struct brew_pruned {
     int64_t swaps;
 } brew_pruned;
 
-// The neurons that stay for a share: the nearest multiple, at least one of them.
+// The layers that stay for a share: the nearest number, at least one.
+int64_t brew_prune_layers(const brew_config *config, double share);
+// The neurons: the nearest multiple, at least one of them.
 int64_t brew_prune_neurons(const brew_config *config, double share, int64_t multiple);
 
 // model: dir's, opened, and star: calibration requests; not looked at where only given layers go.
