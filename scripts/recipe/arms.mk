@@ -13,7 +13,7 @@
 #   quarter   gradual goes on, in four more cuts
 #   quarter-oneshot   all eight cuts at once, then 2 TOTAL tokens
 # gradual and quarter end with FP8 and INT8 (stages.tsv in each); what FP8 costs is measured finely by
-#   fp8       half of the body and its FP8 on all answers of all members
+#   fp8       half of the body and its FP8 on some 80,000 answers
 # Small cuts are healed gently (lr 5e-5), large ones not (2e-4). BASE is asked once about the train records that all
 # arms draw from.
 SHELL := /bin/bash -o pipefail
@@ -67,14 +67,18 @@ quarter: gradual
 quarter-oneshot:
 	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
 
-# What FP8 does to half of the body, by all answers of all members, those of histories included.
+# What FP8 does to half of the body, by the answers of all members' test records and of the train records, those of
+# histories included.
 fp8: $(OUT)/fp8/compare.txt
 	cat $<
-halves := test train
-$(halves:%=$(OUT)/fp8/%.tar): $(OUT)/fp8/%.tar: | gradual
+$(OUT)/fp8/test.tar: | gradual
 	@mkdir -p $(@D)
-	$(bin)/brew-promptify -q --task $(OUT)/gradual/films.task.json --split $* --max-history 50 --questions 100 | \
+	$(bin)/brew-promptify -q --task $(OUT)/common/films.task.json --split test --max-history 50 --questions 100 | \
 	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
+$(OUT)/fp8/train.tar: | gradual
+	@mkdir -p $(@D)
+	ln $(OUT)/common/train.tar $@
+halves := test train
 $(OUT)/fp8/fp8/model.safetensors: | gradual
 	$(bin)/brew-quantize -q -m $(OUT)/gradual/4 -o $(@D) --scheme fp8
 ask = $(bin)/brew-score -q -j $(JOBS) --precision bf16 --teacher-stream $@ -o $(@:.tar=.scores.jsonl) $(filter %.tar,$^)
