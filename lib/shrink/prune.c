@@ -2,11 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "shrink/prune_parts.h"
-#include "shrink/taylor.h"
 
 int64_t brew_prune_layers(const brew_config *config, double share) {
     return (int64_t)fmax(1, floor(share * (double)config->layers + 0.5));
@@ -45,48 +43,6 @@ static int cut_layers(struct brew_prune_job *job, brew_err *err) {
     return status;
 }
 
-// ---- importance ----
-
-float *brew_prune_load(const struct brew_prune_job *job, enum brew_role role, int64_t layer,
-                       brew_err *err) {
-    brew_tensor tensor;
-    if (brew_role_find(job->config, job->dir, role, layer, &tensor, err) < 0) return NULL;
-    float *values =
-        brew_realloc_array(NULL, (size_t)(tensor.shape[0] * tensor.shape[1]), sizeof *values);
-    brew_tensor_rows(&tensor, 0, tensor.shape[0], values);
-    brew_role_release(&tensor);
-    return values;
-}
-
-static int weigh_by_activations(struct brew_prune_job *job, brew_err *err) {
-    const brew_config *c = job->config;
-    const brew_cut *cut = &job->out->cut;
-    job->heads = brew_calloc((size_t)(c->layers * c->heads), sizeof *job->heads);
-    job->neurons = brew_calloc((size_t)(c->layers * c->mlp), sizeof *job->neurons);
-    for (int64_t i = 0; i < cut->n_layers; i++) {
-        int64_t l = cut->layers[i];
-        float *out = brew_prune_load(job, BREW_OUT, l, err);
-        float *down = out ? brew_prune_load(job, BREW_DOWN, l, err) : NULL;
-        if (down) {
-            brew_importance_heads(job->importance, l, out, job->heads + l * c->heads);
-            brew_importance_neurons(job->importance, l, down, job->neurons + l * c->mlp);
-        }
-        free(out);
-        free(down);
-        if (!down) return -1;
-    }
-    return 0;
-}
-
-static int weigh_by_slopes(struct brew_prune_job *job, brew_err *err) {
-    brew_taylor taylor;
-    int status = brew_taylor_of(job->dir, brew_model_backend(job->model), job->star, job->skip,
-                                &taylor, err);
-    job->heads = taylor.heads; // taken
-    job->neurons = taylor.neurons;
-    return status;
-}
-
 // ---- all of it ----
 
 // The number of heads that a share will come to, where the width allows it.
@@ -111,20 +67,6 @@ static int cut_width(struct brew_prune_job *job, brew_err *err) {
                           &job->out->repaired, &job->out->width, err);
 }
 
-static int measure(struct brew_prune_job *job, bool mlp, brew_err *err) {
-    const brew_prune_options *o = job->options;
-    const brew_config *c = job->config;
-    bool slopes = o->importance == BREW_TAYLOR;
-    int64_t hd = c->heads * c->head_dim, rows = o->rows;
-    if (!rows) rows = BREW_ROWS_PER_COLUMN * (hd > c->mlp ? hd : c->mlp);
-    brew_importance_options how = {.skip = job->skip, .rows = rows, .grams = o->repair && mlp};
-    if (o->repair || !slopes) {
-        job->importance = brew_importance_of(job->model, job->star, &how, err);
-        if (!job->importance) return -1;
-    }
-    return slopes ? weigh_by_slopes(job, err) : weigh_by_activations(job, err);
-}
-
 static int run(struct brew_prune_job *job, brew_err *err) {
     const brew_prune_options *o = job->options;
     const brew_config *c = job->config;
@@ -132,7 +74,7 @@ static int run(struct brew_prune_job *job, brew_err *err) {
     int64_t keep = shape ? shape->mlp : brew_prune_neurons(c, o->mlp, o->multiple);
     bool heads = shape ? shape->kv * shape->group < c->heads : o->heads < 1, mlp = keep < c->mlp;
     if (cut_layers(job, err) || cut_width(job, err)) return -1;
-    if ((heads || mlp) && measure(job, mlp, err)) return -1;
+    if ((heads || mlp) && brew_prune_weigh(job, mlp, err)) return -1;
     if (heads) brew_prune_choose_heads(job);
     if (mlp) brew_prune_choose_neurons(job, keep);
     const brew_cut *cut = &job->out->cut;

@@ -21,6 +21,8 @@ struct brew_prune_job {
 // A layer's matrix as F32 [rows, cols]; NULL on failure.
 float *brew_prune_load(const struct brew_prune_job *job, enum brew_role role, int64_t layer,
                        brew_err *err);
+// The importance of all heads and neurons in the layers that stay; with sums for the repair of neurons, too, if `mlp`.
+int brew_prune_weigh(struct brew_prune_job *job, bool mlp, brew_err *err);
 // From the importance of all to the cut's lists.
 void brew_prune_choose_heads(struct brew_prune_job *job);
 void brew_prune_choose_neurons(struct brew_prune_job *job, int64_t keep);
