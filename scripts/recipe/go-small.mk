@@ -91,7 +91,7 @@ endef
 $(foreach i,$(numbers),$(eval $(call step,$(i),$(call before,$(i)),$(word $(i),$(STEPS)))))
 
 $(OUT)/fp8/model.safetensors $(OUT)/int8/model.safetensors: $(OUT)/%/model.safetensors: \
-    $(OUT)/$(steps)/model.safetensors $(OUT)/$(steps).good
+    $(OUT)/$(steps)/model.safetensors $(OUT)/$(steps).good $(OUT)/steps
 	rm -rf $(@D)
 	$(bin)/brew-quantize -q -m $(OUT)/$(steps) -o $(@D) --scheme $*
 
@@ -111,13 +111,18 @@ $(OUT)/%.good: $(OUT)/%.scores.jsonl $(OUT)/0.scores.jsonl
 	@touch $@
 endif
 
-$(OUT)/eval.json: $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl)
+$(OUT)/eval.json: $(foreach s,$(all_stages),$(OUT)/$(s).scores.jsonl) $(OUT)/steps
 	$(bin)/brew-eval -q --static --task $(TASK) --json -o $@ \
 	    $(foreach s,$(filter-out 0,$(all_stages)),--add $(s)=$(OUT)/$(s).scores.jsonl) $<
+# More steps than last time are gone on with.
+$(OUT)/steps: FORCE
+	@mkdir -p $(@D)
+	@echo "$(STEPS)" | cmp -s - $@ || { echo "$(STEPS)" >$@.part && mv $@.part $@; }
+FORCE:
 $(OUT)/stages.jsonl: $(OUT)/eval.json
 	scripts/recipe/stages $(bin) $(OUT) "$(STEPS)" $(all_stages) >$@.part && mv $@.part $@
 $(OUT)/stages.tsv: $(OUT)/stages.jsonl
 	scripts/recipe/stages --tsv $< >$@.part && mv $@.part $@
 
-.PHONY: stages
+.PHONY: stages FORCE
 .SECONDARY:
