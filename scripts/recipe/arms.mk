@@ -4,18 +4,17 @@
 #     make -f scripts/recipe/arms.mk BASE=models/big oneshot                      one arm
 #
 # BASE is a model that was trained on the task (arm b of movies.mk). To half of its body, TOTAL tokens each:
-#   gradual   four small cuts, each followed by a quarter of the tokens, with distillation from BASE
-#   oneshot   all cuts at once, then all tokens
-#   norepair  gradual, but without least-squares repair
-#   labels    gradual, but learning from the labels alone
-#   direct    the final shape from random weights, all tokens with distillation
+#   oneshot   one cut, repaired, then distillation from BASE; then FP8 and INT8
+#   gradual   the same body in four cuts, each followed by a quarter of the tokens
+#   norepair  oneshot, but without least-squares repair
+#   labels    oneshot, but learning from the labels alone
+#   direct    the final shape from random weights, with distillation
 # To a quarter, TOTAL tokens more:
-#   quarter   gradual goes on, in four more cuts
-#   quarter-oneshot   all eight cuts at once, then 2 TOTAL tokens
-# gradual and quarter end with FP8 and INT8 (stages.tsv in each); what FP8 costs is measured finely by
-#   fp8       half of the body and its FP8 on some 80,000 answers
-# Small cuts are healed gently (lr 5e-5), large ones not (2e-4). BASE is asked once about the train records that all
-# arms draw from.
+#   quarter   oneshot goes on with a second cut, then FP8 and INT8
+#   quarter-oneshot   both cuts in one, then 2 TOTAL tokens
+# What FP8 costs is measured finely by
+#   fp8       oneshot and its FP8 on some 80,000 answers
+# BASE is asked once about the train records that all arms draw from.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build
 OUT ?= $(BUILD)/recipe/arms
@@ -27,9 +26,9 @@ SHARD ?= 1/3
 SEED ?= 1
 JOBS ?= 0
 # 30 layers of 1,536 neurons to 21 of 1,024, then to 14 of 768 with two thirds of the heads
-HALF := mlp:0.8 layers:0.8 mlp:0.83 layers:0.875
-HALF_AT_ONCE := mlp:0.667+layers:0.7
-QUARTER := mlp:0.875 layers:0.81 mlp:0.857+heads:0.667 layers:0.82
+HALF := mlp:0.667+layers:0.7
+HALF_IN_FOUR := mlp:0.8 layers:0.8 mlp:0.83 layers:0.875
+QUARTER := mlp:0.75+layers:0.667+heads:0.667
 QUARTER_AT_ONCE := mlp:0.5+layers:0.467+heads:0.667
 export LEARN ?= --history-weight 2 --order shuffle --batch 4 --betas 0.9,0.98 --schedule cosine --warmup 5 --precision bf16
 bin := $(BUILD)/bin
@@ -38,65 +37,64 @@ tables: $(OUT)/half.tsv $(OUT)/quarter.tsv
 	@for t in $^; do column -t -s '	' $$t; echo; done
 
 # $(1): the arm, $(2): its steps, $(3): tokens of a step, $(4): what else differs. What arms share is made once and linked.
-from_quarter := gradual
+from_quarter := oneshot
 chain = $(if $(filter-out common,$(1)),test -e $(OUT)/$(1) || cp -al $(OUT)/$(or $(from_$(1)),common) $(OUT)/$(1); )\
     $(MAKE) -f scripts/recipe/go-small.mk BUILD=$(BUILD) OUT=$(OUT)/$(1) BASE=$(BASE) TRAINED=1 JOBS=$(JOBS) \
-    SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=5e-5 \
+    SEED=$(SEED) SHARD=$(SHARD) ALLOW= RECORDS=$(RECORDS) CALIBRATION=$(CALIBRATION) TEACHER=stream STEP_LR=2e-4 \
     STEPS="$(2)" STEP_TOKENS=$(3) $(4)
-part := $(shell expr $(TOTAL) / 4)
 
 common:
-	+$(call chain,$@,$(HALF),$(part),$(foreach f,0.scores.jsonl 0.good teacher.tar calib.tar,$(OUT)/$@/$(f)))
-gradual oneshot norepair labels quarter-oneshot: common
-gradual:
-	+$(call chain,$@,$(HALF),$(part))
+	+$(call chain,$@,$(HALF),$(TOTAL),$(foreach f,0.scores.jsonl 0.good teacher.tar calib.tar,$(OUT)/$@/$(f)))
+oneshot gradual norepair quarter-oneshot: common
 oneshot:
-	+$(call chain,$@,$(HALF_AT_ONCE),$(TOTAL),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
+	+$(call chain,$@,$(HALF),$(TOTAL))
+# Small cuts are healed gently.
+gradual:
+	+$(call chain,$@,$(HALF_IN_FOUR),$(shell expr $(TOTAL) / 4),STEP_LR=5e-5)
 norepair:
-	+$(call chain,$@,$(HALF),$(part),PRUNE=--no-repair $(OUT)/$@/4.scores.jsonl)
-labels:
-	+$(call chain,$@,$(HALF),$(part),ALPHA=0 $(OUT)/$@/4.scores.jsonl)
+	+$(call chain,$@,$(HALF),$(TOTAL),PRUNE=--no-repair $(OUT)/$@/1.scores.jsonl)
+labels: oneshot
+	test -e $(OUT)/$@ || { cp -al $(OUT)/common $(OUT)/$@ && cp -al $(OUT)/oneshot/cut1 $(OUT)/$@; }
+	+$(call chain,$@,$(HALF),$(TOTAL),ALPHA=0 $(OUT)/$@/1.scores.jsonl)
 direct: $(OUT)/direct/1.scores.jsonl
 $(OUT)/direct/1.scores.jsonl: | oneshot
 	@mkdir -p $(@D)
 	$(bin)/brew-distill --init $(OUT)/oneshot/1/config.json --teacher $(OUT)/common/teacher.tar -o $(@D)/1 -j $(JOBS) \
 	    --progress --seed $(SEED) $(LEARN) --lr 5e-4 --alpha 0.9 --tokens $(TOTAL) $(OUT)/common/train.tar
 	$(bin)/brew-score -q -j $(JOBS) --precision bf16 -m $(@D)/1 -o $@ $(OUT)/common/test.tar
-quarter: gradual
-	+$(call chain,$@,$(HALF) $(QUARTER),$(part))
+quarter: oneshot
+	+$(call chain,$@,$(HALF) $(QUARTER),$(TOTAL))
 quarter-oneshot:
-	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)),STEP_LR=2e-4 $(OUT)/$@/1.scores.jsonl)
+	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)))
 
 # What FP8 does to half of the body, by the answers of all members' test records and of the train records, those of
 # histories included.
 fp8: $(OUT)/fp8/compare.txt
 	cat $<
-$(OUT)/fp8/test.tar: | gradual
+$(OUT)/fp8/test.tar: | oneshot
 	@mkdir -p $(@D)
 	$(bin)/brew-promptify -q --task $(OUT)/common/films.task.json --split test --max-history 50 --questions 100 | \
 	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
-$(OUT)/fp8/train.tar: | gradual
+$(OUT)/fp8/train.tar: | oneshot
 	@mkdir -p $(@D)
 	ln $(OUT)/common/train.tar $@
 halves := test train
-$(OUT)/fp8/fp8/model.safetensors: | gradual
-	$(bin)/brew-quantize -q -m $(OUT)/gradual/4 -o $(@D) --scheme fp8
-ask = $(bin)/brew-score -q -j $(JOBS) --precision bf16 --teacher-stream $@ -o $(@:.tar=.scores.jsonl) $(filter %.tar,$^)
-$(halves:%=$(OUT)/fp8/%.bf16.tar): %.bf16.tar: %.tar
-	$(ask) -m $(OUT)/gradual/4
-$(halves:%=$(OUT)/fp8/%.fp8.tar): %.fp8.tar: %.tar $(OUT)/fp8/fp8/model.safetensors
-	$(ask) -m $(OUT)/fp8/fp8
-$(OUT)/fp8/compare.txt: $(foreach t,bf16 fp8,$(halves:%=$(OUT)/fp8/%.$(t).tar))
-	for t in bf16 fp8; do scripts/recipe/answers $(halves:%=$(@D)/%.$$t.tar) >$(@D)/$$t.jsonl || exit; done
-	$(bin)/brew-eval -q -o $@ --compare $(@D)/bf16.jsonl $(@D)/fp8.jsonl
+$(foreach m,1 fp8,$(halves:%=$(OUT)/fp8/%.$(m).tar)): $(OUT)/fp8/%.tar: | oneshot
+	$(bin)/brew-score -q -j $(JOBS) -m $(OUT)/oneshot/$(subst .,,$(suffix $*)) --precision bf16 --teacher-stream $@ \
+	    -o $(@:.tar=.scores.jsonl) $(OUT)/fp8/$(basename $*).tar
+$(foreach m,1 fp8,$(OUT)/fp8/test.$(m).tar): $(OUT)/fp8/test.tar
+$(foreach m,1 fp8,$(OUT)/fp8/train.$(m).tar): $(OUT)/fp8/train.tar
+$(OUT)/fp8/compare.txt: $(foreach m,1 fp8,$(halves:%=$(OUT)/fp8/%.$(m).tar))
+	for m in 1 fp8; do scripts/recipe/answers $(halves:%=$(@D)/%.$$m.tar) >$(@D)/$$m.jsonl || exit; done
+	$(bin)/brew-eval -q -o $@ --compare $(@D)/1.jsonl $(@D)/fp8.jsonl
 
 # Beside the others: paired differences are the first less each of them.
 judge = $(bin)/brew-eval -q --static --json --task $(OUT)/common/films.task.json -o $(@:.tsv=.json) \
     $(foreach a,$(2),--add $(a)=$(OUT)/$(subst .,/,$(a)).scores.jsonl) $(OUT)/$(subst .,/,$(1)).scores.jsonl && \
     scripts/recipe/table $(@:.tsv=.json) $(1) >$@
-$(OUT)/half.tsv: gradual oneshot norepair labels direct
-	$(call judge,gradual.4,gradual.0 oneshot.1 norepair.4 labels.4 direct.1)
+$(OUT)/half.tsv: oneshot gradual norepair labels direct
+	$(call judge,oneshot.1,oneshot.0 gradual.4 norepair.1 labels.1 direct.1)
 $(OUT)/quarter.tsv: quarter quarter-oneshot
-	$(call judge,quarter.8,quarter.0 quarter.4 quarter-oneshot.1)
+	$(call judge,quarter.2,quarter.0 quarter.1 quarter-oneshot.1)
 
 .PHONY: tables common gradual oneshot norepair labels direct quarter quarter-oneshot fp8

@@ -20,6 +20,7 @@ STEPS ?= mlp:0.8 layers:0.8 heads:0.67 mlp:0.7 layers:0.7
 OUT ?= $(BUILD)/recipe/go-small
 TRAINED ?=
 TOKENS ?= 1000000
+# of a step; several: of one step each, the last one of all that follow
 STEP_TOKENS ?= 300000
 # train records that are learned from, evenly drawn; all, where empty
 RECORDS ?=
@@ -29,6 +30,7 @@ CALIBRATION ?= 128
 HISTORY ?= 50
 SHARD ?= 1/3
 LR ?= 1e-4
+# likewise
 STEP_LR ?= 1e-4
 ALPHA ?= 0.9
 TAU ?= 1
@@ -79,6 +81,7 @@ $(OUT)/teacher.tar: $(OUT)/0/model.safetensors $(OUT)/train.tar
 hear := $(if $(TEACHER),$(OUT)/teacher.tar,$(OUT)/0)
 heal := $(if $(filter 0,$(ALPHA)),brew-train,brew-distill --teacher $(hear) $(if $(TEACHER),,--teacher-precision bf16) \
     --alpha $(ALPHA) --tau $(TAU))
+of_step = $(or $(word $(1),$(2)),$(lastword $(2)))
 # $(1): the stage, $(2): the one before, $(3): kind and share
 define step
 $(OUT)/cut$(1)/model.safetensors: $(OUT)/$(2)/model.safetensors $(OUT)/$(2).good $(OUT)/calib.tar
@@ -86,7 +89,8 @@ $(OUT)/cut$(1)/model.safetensors: $(OUT)/$(2)/model.safetensors $(OUT)/$(2).good
 	$(bin)/brew-prune -j $(JOBS) -m $(OUT)/$(2) -o $$(@D) $(addprefix --,$(subst :,=,$(subst +, ,$(3)))) \
 	    $(if $(findstring .,$(3)),$(PRUNE) $(OUT)/calib.tar)
 $(OUT)/$(1)/model.safetensors: $(OUT)/cut$(1)/model.safetensors $(OUT)/train.tar $(if $(filter 0,$(ALPHA)),,$(filter %.tar,$(hear)))
-	$$(call learn,$(heal)) -m $(OUT)/cut$(1) -o $$(@D) --seed $(SEED)$(1) --tokens $(STEP_TOKENS) --lr $(STEP_LR) $(OUT)/train.tar
+	$$(call learn,$(heal)) -m $(OUT)/cut$(1) -o $$(@D) --seed $(SEED)$(1) --tokens $(call of_step,$(1),$(STEP_TOKENS)) \
+	    --lr $(call of_step,$(1),$(STEP_LR)) $(OUT)/train.tar
 endef
 $(foreach i,$(numbers),$(eval $(call step,$(i),$(call before,$(i)),$(word $(i),$(STEPS)))))
 
