@@ -150,8 +150,11 @@ says 'names no figure' "is told"
 exits 0 "comparison" brew-eval --compare "$work/a" "$work/b"
 ok "has both and the difference" has '^auc  *0\.[0-9]*  *0\.[0-9]*  *-0\.[0-9]*  \[-0\.'
 exits 1 "a gate on the difference" brew-eval --compare --gate 'delta.auc.lo>=-0.001' "$work/a" "$work/b"
+ok "and how far the answers moved" \
+    has '^moved: divergence 0\.[0-9]*; log-odds [-+][0-9.]*, between members [0-9.]*, within [0-9.]*$'
 exits 0 "a file with itself" brew-eval --compare "$work/a" "$work/a" --gate 'delta.auc.lo>=0' \
-    --gate 'delta.logloss.hi<=0'
+    --gate 'delta.logloss.hi<=0' --gate 'moved.divergence<=0'
+exits 1 "a gate on how far they moved" brew-eval --compare "$work/a" "$work/b" --gate 'moved.divergence<=0'
 sed 1d "$work/b" >"$work/short"
 exits 65 "rows missing on one side" brew-eval --compare "$work/a" "$work/short"
 says '3 answers are only in the first file, 0 only in the second' "are counted"

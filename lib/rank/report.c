@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "rank/moved.h"
 #include "rank/reliability.h"
 #include "rank/report_parts.h"
 
@@ -247,6 +248,16 @@ brew_json *brew_report_one(const brew_reader *reader, const brew_systems *others
     return NULL;
 }
 
+static void put_moved(brew_json *out, const brew_answers *answers, const double *to) {
+    brew_moved moved = brew_moved_to(answers, to);
+    brew_json *object = brew_json_new_object();
+    brew_json_set(object, "divergence", brew_json_new_real(moved.divergence));
+    brew_json_set(object, "shift", brew_json_new_real(moved.shift));
+    brew_json_set(object, "between", brew_json_new_real(moved.between));
+    brew_json_set(object, "within", brew_json_new_real(moved.within));
+    brew_json_set(out, "moved", object);
+}
+
 brew_json *brew_report_two(const brew_reader *a, const brew_reader *b, const brew_join *join,
                            const brew_evaluate_options *options, brew_pool *pool, brew_err *err) {
     brew_json *out = brew_json_new_object();
@@ -270,6 +281,7 @@ brew_json *brew_report_two(const brew_reader *a, const brew_reader *b, const bre
         brew_report_int(out, "n", answers.n);
         brew_report_int(out, "members", figures[0].counts.members);
         brew_report_put(out, &s, figures, delta);
+        put_moved(out, &answers, score);
         put_counts(out, &figures[0], a, &answers);
         brew_json *missing = brew_json_new_object();
         brew_report_int(missing, "only_a", join->only_a);

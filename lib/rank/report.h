@@ -1,8 +1,8 @@
 // The report: everything brew-eval says, as one JSON object (brew-eval(1) lists its keys), and as text.
 //
 // Of one file: n, members, groups, metrics, baselines and other systems with our lead over each, tasks,
-// slices, reliability, left_out, interval, ... Of two: n, members, a, b (each with metrics), delta, tasks,
-// slices, missing, interval. Gates are judged on this object and the text is printed from it, so that no
+// slices, reliability, left_out, interval, ... Of two: n, members, a, b (each with metrics), delta, moved,
+// tasks, slices, missing, interval. Gates are judged on this object and the text is printed from it, so that no
 // figure exists in one form only.
 #ifndef BREW_RANK_REPORT_H
 #define BREW_RANK_REPORT_H

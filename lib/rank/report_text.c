@@ -94,6 +94,20 @@ static void write_comparison(brew_buf *out, const brew_json *report) {
     brew_cells_write(out, &t);
 }
 
+// How far B's answers are from A's.
+static void write_moved(brew_buf *out, const brew_json *moved) {
+    static const char *const keys[] = {"divergence", "shift", "between", "within"};
+    double value[4];
+    for (size_t i = 0; i < 4; i++) {
+        const brew_json *figure = brew_json_get(moved, keys[i]);
+        if (!brew_is_number(figure)) return;
+        value[i] = brew_json_real(figure);
+    }
+    brew_buf_addf(out,
+                  "\nmoved: divergence %.4f; log-odds %+.3f, between members %.3f, within %.3f\n",
+                  value[0], value[1], value[2], value[3]);
+}
+
 static void write_left_out(brew_buf *out, const brew_json *report) {
     const brew_json *left = brew_json_get(report, "left_out");
     const brew_json *missing = brew_json_get(report, "missing");
@@ -190,6 +204,7 @@ void brew_report_text(brew_buf *out, const brew_json *report) {
         write_comparison(out, report);
     else
         write_metrics(out, report);
+    write_moved(out, brew_json_get(report, "moved"));
     write_sampled(out, report);
     brew_report_text_systems(out, report);
     brew_report_text_tasks(out, report);
