@@ -13,7 +13,7 @@
 #   quarter   oneshot goes on with a second cut, then FP8 and INT8
 #   quarter-oneshot   both cuts in one, then 2 TOTAL tokens
 # What FP8 costs is measured finely by
-#   fp8       oneshot and its FP8 on some 80,000 answers
+#   fp8       oneshot and its FP8 on some 100,000 answers
 # BASE is asked once about the train records that all arms draw from.
 SHELL := /bin/bash -o pipefail
 BUILD ?= build
@@ -67,8 +67,8 @@ quarter: oneshot
 quarter-oneshot:
 	+$(call chain,$@,$(QUARTER_AT_ONCE),$(shell expr 2 '*' $(TOTAL)))
 
-# What FP8 does to half of the body, by the answers of all members' test records and of the train records, those of
-# histories included.
+# What FP8 does to half of the body, by the answers of all members' test records and of all train records, those of
+# their histories included.
 fp8: $(OUT)/fp8/compare.txt
 	cat $<
 $(OUT)/fp8/test.tar: | oneshot
@@ -77,7 +77,7 @@ $(OUT)/fp8/test.tar: | oneshot
 	    $(bin)/brew-tokenize -q -m $(BASE) -o $@
 $(OUT)/fp8/train.tar: | oneshot
 	@mkdir -p $(@D)
-	ln $(OUT)/common/train.tar $@
+	$(bin)/brew-tokenize -q -m $(BASE) -o $@ $(OUT)/common/train.jsonl
 halves := test train
 $(foreach m,1 fp8,$(halves:%=$(OUT)/fp8/%.$(m).tar)): $(OUT)/fp8/%.tar: | oneshot
 	$(bin)/brew-score -q -j $(JOBS) -m $(OUT)/oneshot/$(subst .,,$(suffix $*)) --precision bf16 --teacher-stream $@ \
