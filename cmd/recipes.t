@@ -23,6 +23,13 @@ before=$(find "$out" -type f -printf '%P %T@\n' | sort | cksum)
 exits 0 "once more" chain 1 "mlp:0.75+heads:0.5 layers:0.5"
 is "$(find "$out" -type f -printf '%P %T@\n' | sort | cksum)" "$before" "does nothing"
 
+exits 0 "one step more, with tokens of its own" chain 1 "mlp:0.75+heads:0.5 layers:0.5 mlp:0.5" STEP_TOKENS="6000 6000 3000"
+is "$(cut -f 2 "$out/stages.tsv" | tr '\n' ,)" "step,trained,mlp:0.75+heads:0.5,layers:0.5,mlp:0.5,fp8,int8," "is gone on with"
+is "$(jq -r '.[-1].arguments.tokens' "$out/3/brew.json") $(jq -r '.[-1].arguments.tokens' "$out/2/brew.json")" "3000 6000" \
+    "for as many"
+is "$(jq .num_hidden_layers "$out/fp8/config.json") $(jq .intermediate_size "$out/fp8/config.json")" \
+    "$(jq .num_hidden_layers "$out/3/config.json") $(jq .intermediate_size "$out/3/config.json")" "and rounded in the end"
+
 mv "$out/1" "$work/heard"
 exits 0 "hearing the teacher from a stream" chain '' "mlp:0.75+heads:0.5" TEACHER=stream "$out/1/model.safetensors"
 exits 0 "makes the same student" cmp "$out/1/model.safetensors" "$work/heard/model.safetensors"
