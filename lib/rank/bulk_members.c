@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "rank/bulk_parts.h"
+#include "rank/odds.h"
 
 enum { INDEX = 32768, AHEAD = 16, FACTORS = 16 };
 
@@ -123,7 +124,7 @@ static void add_part(void *arg, size_t part, int worker) {
             run.wy += w * y;
             run.won += w * find_cell(&a->index, p)->win[y];
             if (!probabilities) continue;
-            double cut = p < 1e-15 ? 1e-15 : p > 1 - 1e-15 ? 1 - 1e-15 : p;
+            double cut = brew_cut_probability(p);
             const double happened[2] = {1 - cut, cut};
             run.wp += w * p;
             run.brier += w * (p - y) * (p - y);

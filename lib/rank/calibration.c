@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "rank/odds.h"
 
 void brew_calibration_release(brew_calibration *c) {
     for (size_t i = 0; i < c->n; i++) {
@@ -22,14 +23,8 @@ const brew_curve *brew_calibration_of(const brew_calibration *c, const char *tas
     return NULL;
 }
 
-static double log_odds(double p) {
-    const double edge = 1e-15;
-    p = p < edge ? edge : p > 1 - edge ? 1 - edge : p;
-    return log(p / (1 - p));
-}
-
 double brew_curve_at(const brew_curve *c, double p) {
-    if (c->n == 0) return 1 / (1 + exp(-c->a - c->b * log_odds(p)));
+    if (c->n == 0) return 1 / (1 + exp(-c->a - c->b * brew_log_odds(p)));
     size_t lo = 0, hi = c->n; // x[lo - 1] <= p < x[lo]
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "rank/auc.h"
 #include "rank/calibration.h"
+#include "rank/odds.h"
 
 struct part {
     const brew_answers *a;
@@ -13,10 +14,6 @@ struct part {
     size_t n;
     double positives, negatives; // weights
 };
-
-static double log_odds(double p) {
-    return log(p / (1 - p));
-}
 
 // Newton's steps on two parameters, halved until the likelihood rises. The loss is convex.
 struct newton {
@@ -29,8 +26,7 @@ static struct newton look(const struct part *p, double a, double b) {
     for (size_t i = 0; i < p->n; i++) {
         uint32_t row = p->rows[i];
         double score = p->a->score[row], w = p->a->weight[row], y = p->a->positive[row] ? y1 : y0;
-        double cut = score < 1e-15 ? 1e-15 : score > 1 - 1e-15 ? 1 - 1e-15 : score;
-        double x = log_odds(cut), z = a + b * x, q = 1 / (1 + exp(-z));
+        double x = brew_log_odds(score), z = a + b * x, q = 1 / (1 + exp(-z));
         // -y log q - (1 - y) log(1 - q), without overflow
         s.loss += w * ((z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) - y * z);
         double d = w * (q - y), h = w * q * (1 - q);

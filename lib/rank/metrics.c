@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "rank/auc.h"
+#include "rank/odds.h"
 
 void brew_metric_name(enum brew_metric metric, int64_t k, char name[BREW_METRIC_NAME]) {
     static const char *const names[BREW_METRICS] = {"positive_rate",
@@ -109,7 +110,7 @@ static void sum_rows(struct work *w) {
     }
     for (size_t row = 0; row < a->n; row++) {
         double weight = a->weight[row], p = w->score[row], y = a->positive[row];
-        double cut = p < 1e-15 ? 1e-15 : p > 1 - 1e-15 ? 1 - 1e-15 : p;
+        double cut = brew_cut_probability(p);
         double *sum = m->sums[w->number[a->member[row]]];
         sum[BREW_SUM_W] += weight;
         sum[BREW_SUM_WY] += weight * y;

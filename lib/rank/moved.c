@@ -4,27 +4,20 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "rank/odds.h"
 
 struct sums {
     double weight, moved; // sum of weights, and of weighted differences
 };
 
-static double inside(double p) {
-    return fmin(fmax(p, 1e-15), 1 - 1e-15);
-}
-
-static double log_odds(double p) {
-    return log(p) - log1p(-p);
-}
-
 brew_moved brew_moved_to(const brew_answers *answers, const double *to) {
     struct sums all = {0}, *of = brew_calloc(answers->n_members + 1, sizeof *of);
     double divergence = 0, squares = 0, between = 0;
     for (size_t i = 0; i < answers->n; i++) {
-        double p = inside(answers->score[i]), q = inside(to[i]),
+        double p = brew_cut_probability(answers->score[i]), q = brew_cut_probability(to[i]),
                weight = (double)answers->weight[i];
-        double by = log_odds(q) - log_odds(p);
-        divergence += weight * (p * log(p / q) + (1 - p) * (log1p(-p) - log1p(-q)));
+        double by = brew_log_odds(q) - brew_log_odds(p);
+        divergence += weight * (p * log(p / q) + (1 - p) * log((1 - p) / (1 - q)));
         squares += weight * by * by;
         struct sums *member = of + answers->member[i];
         member->weight += weight;

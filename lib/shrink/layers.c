@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "shrink/quality.h"
+#include "train/loss.h"
 
 enum { ANSWERS = 512 }; // as many say enough
 
@@ -68,21 +69,8 @@ static int forward_absent(struct search *s, brew_err *err) {
 
 // Of n labels with logits x from those with logits of.
 static double divergence(const float *of, const float *x, int64_t n) {
-    double most_of = -INFINITY, most = -INFINITY, sum_of = 0, sum = 0, kl = 0;
-    for (int64_t i = 0; i < n; i++) {
-        most_of = fmax(most_of, (double)of[i]);
-        most = fmax(most, (double)x[i]);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        sum_of += exp((double)of[i] - most_of);
-        sum += exp((double)x[i] - most);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        double log_p = (double)of[i] - most_of - log(sum_of),
-               log_q = (double)x[i] - most - log(sum);
-        kl += exp(log_p) * (log_p - log_q);
-    }
-    return kl;
+    brew_logits whole = {(size_t)n, of, -INFINITY}, less = {(size_t)n, x, -INFINITY};
+    return brew_loss_distil(BREW_FKL, 1, 0, &whole, &less, 0, NULL, NULL);
 }
 
 static int judge(struct search *s, const brew_forward_result *result, brew_quality *quality,

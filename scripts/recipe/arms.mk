@@ -1,4 +1,5 @@
-# How to go small: chains of go-small.mk that differ in one thing (and the learning rate that goes with it), at equal training tokens and equal final body.
+# How to go small: chains of go-small.mk that differ in one thing (and the learning rate that goes with it), at equal
+# training tokens and equal final body.
 #
 #     make -f scripts/recipe/arms.mk BASE=models/big [OUT=DIR] [TOTAL=400000]      all arms, then the table
 #     make -f scripts/recipe/arms.mk BASE=models/big oneshot                      one arm
